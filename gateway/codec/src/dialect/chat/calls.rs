@@ -1,0 +1,226 @@
+//! Tool calls as they trickle in: fragments to whole calls, told apart by
+//! whatever the upstream gives to tell them apart.
+//!
+//! Only one block of an answer is open at a time, so fragments of a second call
+//! wait until the first has all its arguments.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::chunk::{Function, ToolCall, parse};
+use super::names::hash;
+use crate::json::{as_count, as_str};
+
+/// One call.
+#[derive(Debug, Default)]
+pub(super) struct Call {
+    index: Option<u64>,
+    /// The upstream's id, if it gave one.
+    id: Option<String>,
+    pub(super) name: String,
+    /// Arguments so far: JSON text.
+    pub(super) arguments: String,
+    /// How many bytes of them have been passed on: `sent <= arguments.len()`.
+    pub(super) sent: usize,
+    pub(super) state: State,
+    braces: Braces,
+}
+
+/// Where a call stands on its way to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its block has not begun.
+    #[default]
+    Waiting,
+    /// Its block is open.
+    Open,
+    /// Its block has ended.
+    Closed,
+}
+
+/// One fragment, whatever its shape.
+#[derive(Debug)]
+pub(super) struct Fragment<'a> {
+    index: Option<u64>,
+    id: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    arguments: Cow<'a, str>,
+}
+
+impl<'a> Fragment<'a> {
+    /// Read an item of `tool_calls`, or a `function_call`.
+    pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
+        let call: ToolCall<'a> = parse(raw)?;
+        // `function_call` has the function's members itself.
+        let function = match call.function {
+            Some(raw) => parse::<Function<'a>>(raw)?,
+            None => Function {
+                name: call.name,
+                arguments: call.arguments,
+                unknown: None,
+            },
+        };
+        let text = |raw: Option<&'a RawValue>| raw.and_then(as_str).filter(|text| !text.is_empty());
+        Some(Self {
+            index: call
+                .index
+                .filter(|raw| !raw.get().starts_with('"'))
+                .and_then(as_count),
+            id: text(call.id),
+            name: text(function.name),
+            arguments: match function.arguments {
+                Some(raw) => as_str(raw).unwrap_or(Cow::Borrowed(raw.get())),
+                None => Cow::Borrowed(""),
+            },
+        })
+    }
+}
+
+impl Call {
+    /// Whether its arguments have come to their end: a closed object.
+    pub(super) fn is_complete(&self) -> bool {
+        self.arguments.trim().is_empty() || self.braces.is_closed()
+    }
+
+    /// The id for the client: the upstream's, unless it gave none or one that
+    /// the conversation already holds. Then `mint` makes one.
+    pub(super) fn client_id(&self, taken: &mut Vec<u64>, mint: impl FnOnce() -> String) -> String {
+        let own = self
+            .id
+            .clone()
+            .filter(|id| !taken.contains(&hash(id.as_bytes())));
+        let id = own.unwrap_or_else(mint);
+        taken.push(hash(id.as_bytes()));
+        id
+    }
+
+    /// The arguments that can be passed on now. A lone `{}` is held: some
+    /// vendors (Databricks, seen 2026-11) send it ahead of the real text.
+    pub(super) fn unsent(&mut self) -> &str {
+        if self.state == State::Open && self.arguments == "{}" {
+            return "";
+        }
+        let from = std::mem::replace(&mut self.sent, self.arguments.len());
+        &self.arguments[from..]
+    }
+
+    fn add(&mut self, fragment: &str) {
+        // Relays send the whole text once more at the end.
+        if !fragment.is_empty() && fragment == self.arguments && self.braces.is_closed() {
+            return;
+        }
+        if self.arguments == "{}" && self.sent == 0 && fragment.trim_start().starts_with('{') {
+            self.arguments.clear();
+            self.braces = Braces::default();
+        }
+        self.arguments.push_str(fragment);
+        self.braces.feed(fragment);
+    }
+}
+
+/// The calls of one answer.
+#[derive(Debug, Default)]
+pub(super) struct Calls(pub(super) Vec<Call>);
+
+impl Calls {
+    /// Add a fragment to its call. False if that call has ended already and the
+    /// fragment has no place any more.
+    pub(super) fn add(&mut self, fragment: Fragment<'_>) -> bool {
+        let at = self.find(&fragment).unwrap_or_else(|| {
+            self.0.push(Call {
+                index: fragment.index,
+                ..Call::default()
+            });
+            self.0.len() - 1
+        });
+        let call = &mut self.0[at];
+        if call.id.is_none() {
+            call.id = fragment.id.map(Cow::into_owned);
+        }
+        // Assigned, never appended: vendors repeat it on every fragment.
+        if let Some(name) = fragment.name
+            && call.name.is_empty()
+        {
+            call.name = name.into_owned();
+        }
+        if call.state == State::Closed {
+            return fragment.arguments.trim().is_empty() || fragment.arguments == call.arguments;
+        }
+        call.add(&fragment.arguments);
+        true
+    }
+
+    /// The call that a fragment belongs to: by index where that is consistent
+    /// with the id, else by id, else the last one, unless a name says that
+    /// another begins.
+    fn find(&self, fragment: &Fragment<'_>) -> Option<usize> {
+        let by_id = |id: &str| {
+            self.0
+                .iter()
+                .rposition(|call| call.id.as_deref() == Some(id))
+        };
+        let last = self.0.len().checked_sub(1)?;
+        match (fragment.index, fragment.id.as_deref()) {
+            (Some(index), id) => {
+                let Some(at) = self.0.iter().rposition(|call| call.index == Some(index)) else {
+                    return id.and_then(by_id);
+                };
+                let differs = matches!((id, &self.0[at].id), (Some(new), Some(old)) if new != old);
+                if differs {
+                    id.and_then(by_id)
+                } else {
+                    self.unless_begun_anew(at, fragment)
+                }
+            }
+            (None, Some(id)) => by_id(id).or_else(|| {
+                // An id that comes after the call began.
+                (self.0[last].id.is_none() && fragment.name.is_none()).then_some(last)
+            }),
+            (None, None) => self.unless_begun_anew(last, fragment),
+        }
+    }
+
+    /// `at`, unless the fragment names a call and that one is whole already.
+    fn unless_begun_anew(&self, at: usize, fragment: &Fragment<'_>) -> Option<usize> {
+        let call = &self.0[at];
+        let repeats = fragment.arguments == call.arguments || fragment.arguments.is_empty();
+        let anew = fragment.name.is_some()
+            && fragment.id.is_none()
+            && call.braces.is_closed()
+            && !(repeats && fragment.name.as_deref() == Some(&*call.name));
+        (!anew).then_some(at)
+    }
+}
+
+/// Follows the braces of JSON text piece by piece, to know where an object ends
+/// without parsing it again and again.
+#[derive(Debug, Default)]
+struct Braces {
+    depth: usize,
+    begun: bool,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Braces {
+    fn feed(&mut self, text: &str) {
+        for byte in text.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                b'{' | b'[' if !self.in_string => {
+                    self.begun = true;
+                    self.depth += 1;
+                }
+                b'}' | b']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.begun && self.depth == 0 && !self.in_string
+    }
+}

@@ -1,0 +1,238 @@
+//! Errors of Chat-Completions upstreams, in every shape they come.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::fields::{Fields, Path};
+use crate::json::{as_count, as_str};
+
+/// Longest message passed on, in bytes: an upstream's whole HTML page helps no one.
+const MESSAGE_BYTES_MAX: usize = 2_048;
+
+/// An upstream's error, in the inner form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// HTTP status for the client.
+    pub status: u16,
+    /// What went wrong, in words that Claude Code acts upon where it knows any.
+    pub message: String,
+}
+
+/// Decode the body of an error with this HTTP status.
+pub fn decode_error(status: u16, body: &[u8]) -> UpstreamError {
+    let text = String::from_utf8_lossy(body);
+    // Xiaomi MiMo begins error bodies with `data:` (seen 2026-11).
+    let text = text.trim().trim_start_matches("data:").trim_start();
+    let message = match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) => find_message(raw, 0).map(Cow::into_owned),
+        Err(_) => plain_text(text),
+    };
+    let message = message.unwrap_or_else(|| format!("the upstream gave no reason (HTTP {status})"));
+    UpstreamError {
+        status,
+        message: reworded(cut(message)),
+    }
+}
+
+/// Decode an error inside a stream or a 200 answer: `raw` is the error value.
+pub(super) fn decode_embedded(raw: &RawValue, code: Option<&RawValue>) -> UpstreamError {
+    let message = find_message(raw, 0).map_or_else(
+        || "the upstream failed without a reason".into(),
+        Cow::into_owned,
+    );
+    let fields = Fields::of(raw, &Path::Root).ok();
+    let (mut own_code, mut kind) = (None, None);
+    if let Some(mut fields) = fields {
+        own_code = fields.take("code").or_else(|| fields.take("status"));
+        kind = fields.take("type").and_then(as_str);
+    }
+    let code = own_code.or(code);
+    let status = code
+        .and_then(as_count)
+        .filter(|code| (400..600).contains(code));
+    let word = code
+        .and_then(as_str)
+        .or(kind)
+        .unwrap_or_default()
+        .to_lowercase();
+    let status = status.map_or_else(|| status_of_word(&word), |status| status as u16);
+    UpstreamError {
+        status,
+        message: reworded(cut(message)),
+    }
+}
+
+fn status_of_word(word: &str) -> u16 {
+    let has = |part: &str| word.contains(part);
+    match () {
+        () if has("rate") || has("quota") => 429,
+        () if has("overload") || has("unavailable") || has("capacity") => 529,
+        () if has("timeout") => 504,
+        () if has("auth") || has("api_key") => 401,
+        () if has("invalid") || has("context_length") || has("bad_request") => 400,
+        () => 502,
+    }
+}
+
+/// The message in an error value: `error.message`, `message`, `detail`, `msg`,
+/// `errors[0]`, `base_resp.status_msg`, a string, nested as they like.
+fn find_message(raw: &RawValue, depth: usize) -> Option<Cow<'_, str>> {
+    if depth > 4 {
+        return None;
+    }
+    if let Some(text) = as_str(raw) {
+        return (!text.trim().is_empty()).then_some(text);
+    }
+    if raw.get().starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+        return items
+            .into_iter()
+            .find_map(|item| find_message(item, depth + 1));
+    }
+    let mut fields = Fields::of(raw, &Path::Root).ok()?;
+    [
+        "error",
+        "message",
+        "detail",
+        "msg",
+        "status_msg",
+        "errors",
+        "base_resp",
+    ]
+    .into_iter()
+    .find_map(|key| find_message(fields.take(key)?, depth + 1))
+}
+
+/// The first words of a body that is no JSON; a page's title where it is one.
+fn plain_text(text: &str) -> Option<String> {
+    if let Some((_, rest)) = text.split_once("<title>") {
+        return rest
+            .split_once("</title>")
+            .map(|(title, _)| format!("the upstream sent a web page: {}", title.trim()));
+    }
+    if text.starts_with('<') {
+        return Some("the upstream sent a web page".into());
+    }
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn cut(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        let end = (0..=MESSAGE_BYTES_MAX)
+            .rev()
+            .find(|at| message.is_char_boundary(*at))
+            .unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+/// Two failures in the words upon which Claude Code compacts the conversation,
+/// or lowers its `max_tokens`; the upstream's own words follow.
+fn reworded(message: String) -> String {
+    let lower = message.to_lowercase();
+    let numbers = numbers(&message);
+    let overflow = [
+        "context length",
+        "context window",
+        "maximum context",
+        "too many tokens",
+        "prompt is too long",
+        "context_length",
+    ];
+    if lower.contains("prompt is too long:") {
+        return message;
+    }
+    if overflow.iter().any(|words| lower.contains(words)) {
+        let most = numbers.iter().max().copied();
+        let least = numbers
+            .iter()
+            .filter(|number| **number >= 1_000)
+            .min()
+            .copied();
+        return match (most, least) {
+            (Some(tokens), Some(limit)) if tokens > limit => {
+                format!("prompt is too long: {tokens} tokens > {limit} maximum ({message})")
+            }
+            (Some(limit), _) => {
+                format!(
+                    "prompt is too long: {} tokens > {limit} maximum ({message})",
+                    limit + 1
+                )
+            }
+            _ => format!("prompt is too long ({message})"),
+        };
+    }
+    if lower.contains("max_tokens") || lower.contains("max_completion_tokens") {
+        let (most, least) = (numbers.iter().max(), numbers.iter().min());
+        if let (Some(asked), Some(limit)) = (most, least)
+            && asked > limit
+            && ["too large", "at most", "maximum", "less than", "exceed"]
+                .iter()
+                .any(|words| lower.contains(words))
+        {
+            return format!(
+                "max_tokens: {asked} > {limit}, which is the maximum allowed number of output tokens for this model ({message})"
+            );
+        }
+    }
+    message
+}
+
+/// The whole numbers in a text, `1,234` included.
+fn numbers(text: &str) -> Vec<u64> {
+    let is_part = |c: char| c.is_ascii_digit() || c == ',';
+    text.split(|c: char| !is_part(c))
+        .filter_map(|part| part.replace(',', "").parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, message: &str) {
+        assert_eq!(decode_error(400, body.as_bytes()).message, message);
+    }
+
+    #[test]
+    fn the_message_is_found_in_every_shape() {
+        check(r#"{"error":{"message":"m","type":"t","code":null}}"#, "m");
+        check(r#"{"error":"m"}"#, "m");
+        check(r#"{"object":"error","message":"m"}"#, "m");
+        check(r#"{"detail":[{"loc":["body"],"msg":"m"}]}"#, "m");
+        check(r#"{"errors":[{"message":"m"}]}"#, "m");
+        check(
+            r#"{"base_resp":{"status_code":2013,"status_msg":"m"}}"#,
+            "m",
+        );
+        check(r#"[{"error":{"message":"m"}}]"#, "m");
+        check(r#"data: {"error":{"message":"m"}}"#, "m");
+        check("plain words", "plain words");
+        check(
+            "<html><head><title>502 Bad Gateway</title>",
+            "the upstream sent a web page: 502 Bad Gateway",
+        );
+        check("", "the upstream gave no reason (HTTP 400)");
+        check("{}", "the upstream gave no reason (HTTP 400)");
+    }
+
+    #[test]
+    fn overflow_and_output_limit_get_the_words_that_heal() {
+        check(
+            r#"{"error":{"message":"This model's maximum context length is 20000 tokens. However, your messages resulted in 30123 tokens."}}"#,
+            "prompt is too long: 30123 tokens > 20000 maximum (This model's maximum context length is 20000 tokens. However, your messages resulted in 30123 tokens.)",
+        );
+        check(
+            "max_tokens is too large: 32000. This model supports at most 8192 completion tokens, whereas you provided 32000.",
+            "max_tokens: 32000 > 8192, which is the maximum allowed number of output tokens for this model (max_tokens is too large: 32000. This model supports at most 8192 completion tokens, whereas you provided 32000.)",
+        );
+        check(
+            "Requests with max_tokens > 4096 must have stream=true",
+            "Requests with max_tokens > 4096 must have stream=true",
+        );
+    }
+}

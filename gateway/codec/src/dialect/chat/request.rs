@@ -1,0 +1,789 @@
+//! A Chat Completions request, encoded from the inner form.
+//!
+//! ```text
+//! system blocks, leading system messages   -> one `system` message
+//! user texts, mid-conversation system      -> one `user` message a turn
+//! tool results (any order, some missing)   -> `tool` messages in call order,
+//!                                             their images in the user message
+//! thinking blocks that this upstream gave  -> the field they came in
+//! ```
+//! What it writes for a message depends on that message and earlier ones alone,
+//! so the next turn's body begins with this one's, as prompt caches demand.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
+use super::content::{Piece, TurnContent, escaped};
+use super::envelope::Envelope;
+use super::names::{Names, hash};
+use crate::fields::{Extras, Path};
+use crate::ir::{Block, Losses, Request, RequestMessage, Role, Thinking, Tool, ToolChoiceKind};
+use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
+
+/// Claude Code's first system block changes with every build and prompt; sent
+/// on, it would spoil every prompt cache. <https://github.com/vllm-project/vllm>
+/// strips it too (seen 2026-11).
+const BILLING_LINE: &str = "x-anthropic-billing-header";
+
+/// What stands in for a tool result that the conversation lacks.
+const NO_RESULT: &str = "[no result was recorded for this call]";
+
+/// Top-level members without which the answer would be another one.
+const REFUSED: [(&str, &str, Option<&str>); 2] = [
+    (
+        "thread",
+        "server-held threads are not supported; send the whole conversation",
+        // The official SDKs fall back to the full history when they read this.
+        Some(r#"{"error_code":"thread_unsupported_request","unsupported":["thread"]}"#),
+    ),
+    (
+        "mcp_servers",
+        "the upstream cannot reach MCP servers; configure them in the client",
+        None,
+    ),
+];
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeOptions<'o> {
+    /// The model name to send.
+    pub model: &'o str,
+    /// How the endpoint deviates.
+    pub accent: &'o Accent,
+    /// Whose reasoning may go back: the name under which answers were decoded.
+    pub family: &'o str,
+}
+
+/// A request in Chat Completions.
+#[derive(Debug)]
+pub struct Encoded {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Where its members stand.
+    pub members: Vec<Member>,
+    /// What it could not carry.
+    pub losses: Losses,
+    /// Tool names that were changed.
+    pub names: Names,
+}
+
+/// A request that cannot be carried without changing its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Where: `thread`.
+    pub path: String,
+    /// Why, and what to do.
+    pub message: &'static str,
+    /// Machine-readable details for the error body, JSON text.
+    pub details: Option<&'static str>,
+}
+
+/// Encode `request` for one target.
+pub fn encode_request(
+    request: &Request<'_>,
+    options: EncodeOptions<'_>,
+) -> Result<Encoded, Refused> {
+    if let Some((path, message, details)) = REFUSED
+        .iter()
+        .find(|(key, ..)| request.extras.iter().any(|(name, _)| name == key))
+    {
+        return Err(Refused {
+            path: (*path).to_owned(),
+            message,
+            details: *details,
+        });
+    }
+    let mut encoder = Encoder {
+        request,
+        options,
+        accent: options.accent,
+        losses: Losses::default(),
+        names: Names::default(),
+        out: Vec::new(),
+    };
+    let mut body = ObjectWriter::with_capacity(encoder.size_hint());
+    body.string("model", options.model);
+    body.member("messages", |out| encoder.messages(out));
+    encoder.tools(&mut body);
+    encoder.limits(&mut body);
+    encoder.reasoning(&mut body);
+    encoder.stream(&mut body);
+    encoder.report_extras(&request.extras, &Path::Root);
+    let (body, members) = body.finish();
+    Ok(Encoded {
+        body,
+        members,
+        losses: encoder.losses,
+        names: encoder.names,
+    })
+}
+
+struct Encoder<'r, 'o> {
+    request: &'r Request<'r>,
+    options: EncodeOptions<'o>,
+    accent: &'o Accent,
+    losses: Losses,
+    names: Names,
+    /// The messages array being written.
+    out: Vec<u8>,
+}
+
+/// A tool call that still waits for its result.
+struct Pending<'r> {
+    id: Cow<'r, str>,
+    sent_id: String,
+    result: Option<(&'r [Block<'r>], bool, String)>,
+}
+
+// === messages ===
+
+impl<'r> Encoder<'r, '_> {
+    fn messages(&mut self, out: &mut Vec<u8>) {
+        self.out = std::mem::take(out);
+        self.out.push(b'[');
+        let messages = &self.request.messages;
+        let leading = messages
+            .iter()
+            .take_while(|message| message.role == Role::System)
+            .count();
+        self.system(&messages[..leading]);
+        let mut at = leading;
+        let mut pending = Vec::new();
+        while at < messages.len() {
+            if messages[at].role == Role::Assistant {
+                self.user_turn(at, &[], std::mem::take(&mut pending));
+                pending = self.assistant(at, &messages[at]);
+                at += 1;
+            } else {
+                let run = messages[at..]
+                    .iter()
+                    .take_while(|message| message.role != Role::Assistant)
+                    .count();
+                self.user_turn(at, &messages[at..at + run], std::mem::take(&mut pending));
+                at += run;
+            }
+        }
+        self.user_turn(at, &[], pending);
+        self.out.push(b']');
+        *out = std::mem::take(&mut self.out);
+    }
+
+    /// Begin a message; the caller writes its members and calls `end_message`.
+    fn begin_message(&mut self, role: &str) {
+        if self.out.last() != Some(&b'[') {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(b"{\"role\":\"");
+        self.out.extend_from_slice(role.as_bytes());
+        self.out.extend_from_slice(b"\",\"content\":");
+    }
+
+    fn end_message(&mut self) {
+        self.out.push(b'}');
+    }
+
+    /// System blocks and leading system messages, as one message.
+    fn system(&mut self, leading: &'r [RequestMessage<'r>]) {
+        let at = Path::Root;
+        let mut texts: Vec<Piece<'r>> = Vec::new();
+        let blocks = self
+            .request
+            .system
+            .iter()
+            .map(|block| (block, at.key("system")));
+        let at_messages = at.key("messages");
+        let more = leading
+            .iter()
+            .flat_map(|message| &message.content)
+            .map(|block| (block, at_messages));
+        for (i, (block, at)) in blocks.chain(more).enumerate() {
+            match block {
+                Block::Text { text, .. } if text.escaped().starts_with(BILLING_LINE) => {}
+                Block::Text { text, extras } => {
+                    self.report_extras(extras, &at.index(i));
+                    if !text.is_empty() {
+                        texts.push(Cow::Borrowed(text.escaped()));
+                    }
+                }
+                _ => self
+                    .losses
+                    .report(at.index(i), "only text can be a system instruction here"),
+            }
+        }
+        if !texts.is_empty() {
+            self.begin_message("system");
+            write_joined(&mut self.out, &texts, "\\n\\n");
+            self.end_message();
+        }
+    }
+
+    /// A run of user and system messages: first the results of the calls that
+    /// are pending, in call order, then everything else as one user message.
+    fn user_turn(
+        &mut self,
+        first: usize,
+        run: &'r [RequestMessage<'r>],
+        mut pending: Vec<Pending<'r>>,
+    ) {
+        let root = Path::Root;
+        let at = root.key("messages");
+        let mut rest = Vec::new();
+        for (i, message) in (first..).zip(run) {
+            self.report_extras(&message.extras, &at.index(i));
+            for (j, block) in message.content.iter().enumerate() {
+                match block {
+                    Block::ToolResult {
+                        id,
+                        content,
+                        is_error,
+                        extras,
+                    } => {
+                        let at = at.index(i);
+                        let at = at.key("content");
+                        self.report_extras(extras, &at.index(j));
+                        let call = pending
+                            .iter_mut()
+                            .find(|call| call.id == *id && call.result.is_none());
+                        match call {
+                            Some(call) => {
+                                call.result = Some((content, *is_error, at.index(j).to_string()));
+                            }
+                            None => rest.push((i, j, message.role, block)),
+                        }
+                    }
+                    _ => rest.push((i, j, message.role, block)),
+                }
+            }
+        }
+        let mut content = TurnContent::new(self.accent.images);
+        for call in pending {
+            self.tool_message(call, &mut content);
+        }
+        for (i, j, role, block) in rest {
+            let at = at.index(i);
+            let at = at.key("content");
+            let at = at.index(j);
+            if role == Role::System && self.accent.mid_system == MidSystem::Native {
+                self.user_message(&mut content);
+                self.native_system(block, &at);
+            } else {
+                self.user_block(block, role, &at, &mut content);
+            }
+        }
+        self.user_message(&mut content);
+    }
+
+    fn tool_message(&mut self, call: Pending<'r>, media: &mut TurnContent<'r>) {
+        let mut result = TurnContent::new(false);
+        if let Some((blocks, is_error, at)) = call.result {
+            for (k, block) in blocks.iter().enumerate() {
+                let parent = Path::Key(&Path::Root, &at);
+                let parent = parent.key("content");
+                self.result_block(block, &call.id, &parent.index(k), &mut result, media);
+            }
+            if is_error {
+                result.mark_error();
+            }
+        } else {
+            result.text(escaped(NO_RESULT));
+        }
+        self.begin_message("tool");
+        write_joined(&mut self.out, result.texts(), "\\n");
+        self.out.extend_from_slice(b",\"tool_call_id\":");
+        write_str(&mut self.out, &call.sent_id);
+        self.end_message();
+    }
+
+    /// A block of a tool's result: a `tool` message holds only text, so media
+    /// follow in the user message.
+    fn result_block(
+        &mut self,
+        block: &'r Block<'r>,
+        call: &str,
+        at: &Path<'_>,
+        result: &mut TurnContent<'r>,
+        media: &mut TurnContent<'r>,
+    ) {
+        match block {
+            Block::Image { source, extras } => {
+                self.report_extras(extras, at);
+                result.text(Cow::Borrowed("[image follows]"));
+                media.text(escaped(&format!("[image of the result of call {call}]")));
+                media.image(source, at, &mut self.losses);
+            }
+            Block::Document(raw) => result.document(raw, at, &mut self.losses),
+            _ => self.user_block(block, Role::User, at, result),
+        }
+    }
+
+    fn user_block(
+        &mut self,
+        block: &'r Block<'r>,
+        role: Role,
+        at: &Path<'_>,
+        content: &mut TurnContent<'r>,
+    ) {
+        match block {
+            Block::Text { text, extras } => {
+                self.report_extras(extras, at);
+                if role == Role::System && !text.is_empty() {
+                    content.text(Cow::Owned(format!(
+                        "<system-reminder>\\n{}\\n</system-reminder>",
+                        text.escaped()
+                    )));
+                } else {
+                    content.text(Cow::Borrowed(text.escaped()));
+                }
+            }
+            Block::Image { source, extras } => {
+                self.report_extras(extras, at);
+                content.image(source, at, &mut self.losses);
+            }
+            Block::Document(raw) => content.document(raw, at, &mut self.losses),
+            Block::ToolReference { name } => {
+                let name = self.names.legal(name).into_owned();
+                content.text(escaped(&format!(
+                    "Tool {name} is loaded and can be called now."
+                )));
+            }
+            Block::ToolResult {
+                id,
+                content: blocks,
+                ..
+            } => {
+                content.text(escaped(&format!(
+                    "[result of call {id}, which is not in this conversation]"
+                )));
+                for block in blocks {
+                    self.user_block(block, role, at, content);
+                }
+            }
+            Block::Other { kind, raw } if kind == "search_result" => {
+                content.text(escaped(raw.get()));
+            }
+            Block::ToolUse { .. } | Block::Thinking { .. } | Block::Other { .. } => {
+                self.losses
+                    .report(at, "a block that only an Anthropic upstream understands");
+            }
+        }
+    }
+
+    fn native_system(&mut self, block: &'r Block<'r>, at: &Path<'_>) {
+        match block {
+            Block::Text { text, extras } => {
+                self.report_extras(extras, at);
+                self.begin_message("system");
+                write_joined(&mut self.out, &[Cow::Borrowed(text.escaped())], "");
+                self.end_message();
+            }
+            _ => self
+                .losses
+                .report(at, "only text can be a system instruction here"),
+        }
+    }
+
+    fn user_message(&mut self, content: &mut TurnContent<'r>) {
+        if content.is_empty() {
+            return;
+        }
+        self.begin_message("user");
+        if content.has_media() {
+            write_array(&mut self.out, content.parts(), |out, part| part.write(out));
+        } else {
+            write_joined(&mut self.out, content.texts(), "\\n");
+        }
+        self.end_message();
+        content.clear();
+    }
+
+    /// The model's own message; returns the calls that now wait for results.
+    fn assistant(&mut self, index: usize, message: &'r RequestMessage<'r>) -> Vec<Pending<'r>> {
+        let root = Path::Root;
+        let at = root.key("messages");
+        let at = at.index(index);
+        self.report_extras(&message.extras, &at);
+        let at = at.key("content");
+        let (mut texts, mut reasoning, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+        for (j, block) in message.content.iter().enumerate() {
+            match block {
+                Block::Text { text, extras } => {
+                    self.report_extras(extras, &at.index(j));
+                    if !text.is_empty() {
+                        texts.push(Cow::Borrowed(text.escaped()));
+                    }
+                }
+                Block::Thinking { text, signature } => match self.reasoning_field(signature) {
+                    Some(field) => reasoning.push((field, Cow::Borrowed(text.escaped()))),
+                    None => self.losses.report(
+                        at.index(j),
+                        "reasoning goes back only to the upstream it came from",
+                    ),
+                },
+                Block::ToolUse {
+                    id,
+                    name,
+                    input,
+                    extras,
+                } => {
+                    self.report_extras(extras, &at.index(j));
+                    calls.push((id, name, *input));
+                }
+                _ => self.losses.report(
+                    at.index(j),
+                    "a block that only an Anthropic upstream understands",
+                ),
+            }
+        }
+        if texts.is_empty() && calls.is_empty() {
+            return Vec::new();
+        }
+        self.begin_message("assistant");
+        match (texts.is_empty(), self.accent.empty_content) {
+            (true, EmptyContent::Null) => self.out.extend_from_slice(b"null"),
+            _ => write_joined(&mut self.out, &texts, "\\n"),
+        }
+        if let Some((field, _)) = reasoning.first() {
+            self.out.extend_from_slice(b",\"");
+            self.out.extend_from_slice(field.as_bytes());
+            self.out.extend_from_slice(b"\":");
+            let texts: Vec<_> = reasoning.into_iter().map(|(_, text)| text).collect();
+            write_joined(&mut self.out, &texts, "\\n");
+        }
+        let pending = self.tool_calls(&calls);
+        self.end_message();
+        pending
+    }
+
+    fn tool_calls(
+        &mut self,
+        calls: &[(&'r Cow<'r, str>, &'r Cow<'r, str>, &'r RawValue)],
+    ) -> Vec<Pending<'r>> {
+        let mut pending: Vec<Pending<'r>> = Vec::with_capacity(calls.len());
+        if calls.is_empty() {
+            return pending;
+        }
+        self.out.extend_from_slice(b",\"tool_calls\":");
+        let (out, names) = (&mut self.out, &mut self.names);
+        write_array(out, calls, |out, (id, name, input)| {
+            // Two calls under one id could not be told apart by their results.
+            let twins = pending.iter().filter(|call| call.id == **id).count();
+            let sent_id = if twins == 0 {
+                id.to_string()
+            } else {
+                format!("{id}_{}", twins + 1)
+            };
+            out.extend_from_slice(b"{\"id\":");
+            write_str(out, &sent_id);
+            out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+            write_str(out, &names.legal(name));
+            out.extend_from_slice(b",\"arguments\":");
+            write_str(out, arguments(input));
+            out.extend_from_slice(b"}}");
+            pending.push(Pending {
+                id: Cow::Borrowed(id),
+                sent_id,
+                result: None,
+            });
+        });
+        pending
+    }
+
+    /// The field in which reasoning with this signature goes back, if it does.
+    fn reasoning_field(&self, signature: &str) -> Option<&'static str> {
+        let envelope =
+            Envelope::open(signature).filter(|envelope| envelope.family == self.options.family)?;
+        match (self.accent.reasoning_back, envelope.field) {
+            (ReasoningBack::Never, _) => None,
+            (ReasoningBack::Reasoning, _) | (ReasoningBack::Same, "reasoning") => Some("reasoning"),
+            _ => Some("reasoning_content"),
+        }
+    }
+
+    fn report_extras(&mut self, extras: &Extras<'_>, at: &Path<'_>) {
+        for (key, value) in extras {
+            // Absent in all but name.
+            if !matches!(value.get(), "null" | "[]" | "{}") {
+                self.losses
+                    .report(at.key(key), "no equivalent in Chat Completions");
+            }
+        }
+    }
+}
+
+/// The arguments of a call as the model wrote them: Claude Code returns what it
+/// could not parse as `{"__unparsedToolInput":{"raw":...}}`, which stays an
+/// object, since strict vendors refuse any other text here.
+fn arguments(input: &RawValue) -> &str {
+    match input.get() {
+        text if text.starts_with('{') => text,
+        _ => "{}",
+    }
+}
+
+/// A string literal of escaped pieces.
+fn write_joined(out: &mut Vec<u8>, pieces: &[Piece<'_>], separator: &str) {
+    out.push(b'"');
+    for (i, piece) in pieces.iter().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(separator.as_bytes());
+        }
+        out.extend_from_slice(piece.as_bytes());
+    }
+    out.push(b'"');
+}
+
+// === everything but messages ===
+
+impl<'r> Encoder<'r, '_> {
+    fn tools(&mut self, body: &mut ObjectWriter) {
+        let tools = self.callable_tools();
+        if tools.is_empty() {
+            return;
+        }
+        let names = &mut self.names;
+        body.member("tools", |out| {
+            write_array(out, &tools, |out, tool| write_tool(out, tool, names))
+        });
+        let Some(choice) = &self.request.tool_choice else {
+            return;
+        };
+        body.member("tool_choice", |out| match &choice.kind {
+            ToolChoiceKind::Auto => out.extend_from_slice(b"\"auto\""),
+            ToolChoiceKind::Any => out.extend_from_slice(b"\"required\""),
+            ToolChoiceKind::None => out.extend_from_slice(b"\"none\""),
+            ToolChoiceKind::Tool(name) => {
+                out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+                write_str(out, &names.legal(name));
+                out.extend_from_slice(b"}}");
+            }
+        });
+        if choice.disable_parallel {
+            if self.accent.parallel_tool_calls {
+                body.raw("parallel_tool_calls", "false");
+            } else {
+                self.losses.report(
+                    "tool_choice.disable_parallel_tool_use",
+                    "the upstream has no such switch",
+                );
+            }
+        }
+    }
+
+    /// The tools that the model may call: those of the client, and deferred ones
+    /// once a result has named them, in the order they were named.
+    fn callable_tools(&mut self) -> Vec<&'r Tool<'r>> {
+        let root = Path::Root;
+        let at = root.key("tools");
+        let mut tools = Vec::with_capacity(self.request.tools.len());
+        for (i, tool) in self.request.tools.iter().enumerate() {
+            if tool.schema.is_none() && tool.vendor_kind.is_some() {
+                self.losses
+                    .report(at.index(i), "a tool that only Anthropic runs");
+            } else if !tool.deferred {
+                tools.push(tool);
+            }
+            self.report_extras(&tool.extras, &at.index(i));
+        }
+        for name in self.request.referenced_tools() {
+            let deferred = self
+                .request
+                .tools
+                .iter()
+                .find(|tool| tool.deferred && tool.name == *name);
+            tools
+                .extend(deferred.filter(|tool| !tools.iter().any(|known| known.name == tool.name)));
+        }
+        tools
+    }
+
+    fn limits(&mut self, body: &mut ObjectWriter) {
+        let request = self.request;
+        if let Some(wanted) = request.max_tokens {
+            let key = match self.accent.output_limit {
+                OutputLimit::MaxTokens => "max_tokens",
+                OutputLimit::MaxCompletionTokens => "max_completion_tokens",
+            };
+            let most = self.accent.output_limit_max.unwrap_or(u64::MAX);
+            if wanted > most {
+                self.losses.report(
+                    "max_tokens",
+                    "lowered to the most that the upstream accepts",
+                );
+            }
+            // 0 asks only to warm a cache; the smallest answer is the nearest thing.
+            body.member(key, |out| write_count(out, wanted.clamp(1, most)));
+        }
+        for (key, value) in [
+            ("temperature", request.temperature),
+            ("top_p", request.top_p),
+        ] {
+            if let Some(value) = value {
+                body.raw(key, value.get());
+            }
+        }
+        match request.top_k {
+            Some(value) if self.accent.top_k => body.raw("top_k", value.get()),
+            Some(_) => self
+                .losses
+                .report("top_k", "the upstream has no such parameter"),
+            None => {}
+        }
+        let stops: Vec<_> = request
+            .stop_sequences
+            .iter()
+            .filter(|text| !text.is_empty())
+            .collect();
+        if !stops.is_empty() {
+            if stops.len() > self.accent.stop_max {
+                self.losses.report(
+                    "stop_sequences",
+                    "more than the upstream accepts; the first ones are sent",
+                );
+            }
+            body.member("stop", |out| {
+                write_array(out, stops.iter().take(self.accent.stop_max), |out, text| {
+                    write_joined(out, &[Cow::Borrowed(text.escaped())], "");
+                });
+            });
+        }
+        if let Some(schema) = request.output_schema {
+            body.member("response_format", |out| {
+                out.extend_from_slice(
+                    b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\",\"schema\":",
+                );
+                out.extend_from_slice(schema.get().as_bytes());
+                out.extend_from_slice(b"}}");
+            });
+        }
+        if let Some(user) = request
+            .user_id
+            .as_ref()
+            .filter(|user| self.accent.user && !user.is_empty())
+        {
+            // The name itself holds device and session ids: none of the vendor's business.
+            body.string("user", &format!("{:016x}", hash(user.escaped().as_bytes())));
+        }
+    }
+
+    fn reasoning(&mut self, body: &mut ObjectWriter) {
+        let wanted = self.wanted_effort();
+        match self.accent.reasoning_ask {
+            ReasoningAsk::Effort => {
+                if let Some(effort) =
+                    wanted.and_then(|effort| nearest_effort(effort, &self.accent.efforts))
+                {
+                    body.string("reasoning_effort", effort);
+                }
+            }
+            ReasoningAsk::Thinking => {
+                if let Some(thinking) = self.request.thinking {
+                    let on = thinking != Thinking::Disabled;
+                    body.raw(
+                        "thinking",
+                        if on {
+                            r#"{"type":"enabled"}"#
+                        } else {
+                            r#"{"type":"disabled"}"#
+                        },
+                    );
+                }
+            }
+            ReasoningAsk::None if wanted.is_some() => {
+                self.losses
+                    .report("thinking", "the upstream has no switch for reasoning");
+            }
+            ReasoningAsk::None => {}
+        }
+    }
+
+    /// The effort asked for, in Anthropic's words and `none`. A budget of tokens
+    /// counts as the effort whose usual budget it is.
+    fn wanted_effort(&self) -> Option<&'r str> {
+        match self.request.thinking {
+            Some(Thinking::Disabled) => Some("none"),
+            Some(Thinking::Enabled { budget_tokens }) => Some(match budget_tokens {
+                0..4_096 => "low",
+                4_096..16_384 => "medium",
+                16_384..32_768 => "high",
+                _ => "max",
+            }),
+            Some(Thinking::Adaptive) | None => self.request.effort.as_deref(),
+        }
+    }
+
+    fn stream(&mut self, body: &mut ObjectWriter) {
+        if self.request.stream {
+            body.raw("stream", "true");
+            if self.accent.stream_usage {
+                body.raw("stream_options", r#"{"include_usage":true}"#);
+            }
+        }
+    }
+
+    fn size_hint(&self) -> usize {
+        let text = |block: &Block<'_>| match block {
+            Block::Text { text, .. } => text.escaped().len() + 16,
+            Block::ToolUse { input, .. } => input.get().len() + 128,
+            Block::ToolResult { content, .. } => 96 + 1_024 * content.len(),
+            _ => 64,
+        };
+        let messages: usize = self
+            .request
+            .messages
+            .iter()
+            .flat_map(|message| &message.content)
+            .map(text)
+            .sum();
+        let tools = self.request.tools.iter().map(|tool| {
+            96 + tool
+                .description
+                .as_ref()
+                .map_or(0, |text| text.escaped().len())
+                + tool.schema.map_or(0, |schema| schema.get().len())
+        });
+        512 + messages + tools.sum::<usize>() + self.request.system.iter().map(text).sum::<usize>()
+    }
+}
+
+fn write_tool(out: &mut Vec<u8>, tool: &Tool<'_>, names: &mut Names) {
+    out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+    write_str(out, &names.legal(&tool.name));
+    if let Some(description) = &tool.description {
+        out.extend_from_slice(b",\"description\":");
+        write_joined(out, &[Cow::Borrowed(description.escaped())], "");
+    }
+    out.extend_from_slice(b",\"parameters\":");
+    match tool.schema.map(RawValue::get) {
+        Some(schema) if schema != "{}" => out.extend_from_slice(schema.as_bytes()),
+        _ => out.extend_from_slice(br#"{"type":"object","properties":{}}"#),
+    }
+    if let Some(strict) = tool.strict {
+        out.extend_from_slice(if strict {
+            b",\"strict\":true"
+        } else {
+            b",\"strict\":false"
+        });
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// The value that the upstream knows and that is nearest to `wanted`. `none`
+/// is sent only where it is known: elsewhere the vendor's default stands.
+fn nearest_effort<'a>(wanted: &str, known: &'a [String]) -> Option<&'a str> {
+    const SCALE: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+    let rank = |word: &str| SCALE.iter().position(|known| *known == word);
+    let wanted_rank = rank(wanted)?;
+    if wanted_rank == 0 {
+        return known
+            .iter()
+            .map(String::as_str)
+            .find(|word| *word == "none");
+    }
+    let usable = known
+        .iter()
+        .map(String::as_str)
+        .filter(|word| *word != "none");
+    usable.min_by_key(|word| rank(word).map_or(usize::MAX, |rank| rank.abs_diff(wanted_rank)))
+}

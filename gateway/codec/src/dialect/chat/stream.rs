@@ -1,0 +1,510 @@
+//! A Chat Completions answer, decoded: chunks in, events out.
+//!
+//! ```text
+//!  frame ─▶ chunk ─▶ reasoning ─▶ content ─▶ tool calls ─▶ finish, usage
+//!                        └───────────┴───────────┴──▶ Sequencer ─▶ events
+//! ```
+//! A whole answer is one chunk whose `message` stands where a `delta` would, so
+//! streamed and unstreamed answers take the same path. Lenient towards all that
+//! vendors send, and honest about what they do not: an answer that breaks off
+//! ends in an error, never in a made-up `end_turn`.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::calls::{Calls, Fragment, State};
+use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
+use super::envelope::Envelope;
+use super::error::{UpstreamError, decode_embedded, decode_error};
+use super::names::{Names, hash};
+use super::usage::decode_usage;
+use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, Usage};
+use crate::json::{as_count, as_str};
+
+/// What the decoder of an answer must know of its request.
+#[derive(Debug)]
+pub struct DecodeOptions {
+    names: Names,
+    family: String,
+    id_seed: u64,
+    taken: Vec<u64>,
+}
+
+impl DecodeOptions {
+    /// `names` come from the encoded request; `family` is whose reasoning this
+    /// is; `id_seed` is a random number from which missing call ids are made.
+    pub fn new(request: &Request<'_>, names: Names, family: &str, id_seed: u64) -> Self {
+        let taken = request.call_ids().map(|id| hash(id.as_bytes())).collect();
+        Self {
+            names,
+            family: family.to_owned(),
+            id_seed,
+            taken,
+        }
+    }
+}
+
+/// Decodes one answer.
+#[derive(Debug)]
+pub struct StreamDecoder {
+    options: DecodeOptions,
+    sequencer: Sequencer,
+    calls: Calls,
+    model: Option<String>,
+    finish: Option<Finish>,
+    stop_sequence: Option<String>,
+    usage: Option<Usage>,
+    /// The field that the open thinking block came in.
+    reasoning_field: &'static str,
+    /// Anything that reads like a chunk has come.
+    answered: bool,
+    ended: bool,
+    losses: Losses,
+    reported: Vec<String>,
+}
+
+/// Why an answer ended, weakest first: a later word overrides only a weaker one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Finish {
+    Unknown,
+    Stop,
+    ToolCalls,
+    Length,
+    ContextWindow,
+    Filter,
+    Failed,
+}
+
+impl StreamDecoder {
+    /// A decoder for one answer.
+    pub fn new(options: DecodeOptions) -> Self {
+        Self {
+            options,
+            sequencer: Sequencer::default(),
+            calls: Calls::default(),
+            model: None,
+            finish: None,
+            stop_sequence: None,
+            usage: None,
+            reasoning_field: "reasoning_content",
+            answered: false,
+            ended: false,
+            losses: Losses::default(),
+            reported: Vec::new(),
+        }
+    }
+
+    /// The model has said why it stopped: all that can come is usage and the end.
+    pub fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// `stop` or `error` has been given out: nothing further counts.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What could not be carried.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// Take in the data of one frame.
+    pub fn frame(&mut self, data: &[u8], sink: Sink<'_>) {
+        if self.ended {
+            return;
+        }
+        match data.trim_ascii() {
+            b"" => {}
+            b"[DONE]" => self.end(true, sink),
+            data => match serde_json::from_slice::<Chunk<'_>>(data) {
+                Ok(chunk) => self.chunk(&chunk, sink),
+                Err(_) => self.report_once("stream", "a frame that is no JSON object was skipped"),
+            },
+        }
+    }
+
+    /// Take in a whole answer that came without a stream.
+    pub fn body(&mut self, body: &[u8], sink: Sink<'_>) {
+        match serde_json::from_slice::<Chunk<'_>>(body) {
+            Ok(chunk) => {
+                self.chunk(&chunk, sink);
+                self.end(true, sink);
+            }
+            Err(_) => {
+                let found = decode_error(200, body).message;
+                self.fail(
+                    502,
+                    &format!("the upstream's answer is no JSON object: {found}"),
+                    sink,
+                );
+            }
+        }
+    }
+
+    /// The upstream's bytes have ended.
+    pub fn finish(&mut self, sink: Sink<'_>) {
+        self.end(false, sink);
+    }
+
+    fn chunk(&mut self, chunk: &Chunk<'_>, sink: Sink<'_>) {
+        if let Some(error) = embedded_error(chunk) {
+            self.fail(error.status, &error.message, sink);
+            return;
+        }
+        self.report_unknown("", chunk.unknown.as_ref());
+        if self.model.is_none() {
+            self.model = chunk.model.and_then(as_str).map(Cow::into_owned);
+        }
+        self.answered |= chunk.choices.is_some();
+        let choices: Choices<'_> = chunk.choices.and_then(parse).unwrap_or_default();
+        if choices.others {
+            self.report_once("choices", "only the first choice has an equivalent");
+        }
+        let mut usage = chunk.usage;
+        if let Some(choice) = &choices.first {
+            self.choice(choice, sink);
+            // Moonshot puts usage there (seen 2026-11).
+            usage = usage.or(choice.usage);
+        }
+        self.take_usage(usage.or_else(|| groq_usage(chunk.x_groq?)));
+    }
+
+    fn choice(&mut self, choice: &Choice<'_>, sink: Sink<'_>) {
+        self.report_unknown("choices[0].", choice.unknown.as_ref());
+        if let Some(delta) = choice.delta.or(choice.message).and_then(parse::<Delta<'_>>) {
+            self.delta(&delta, sink);
+        }
+        // vLLM and SGLang name the stop sequence that was met.
+        if let Some(text) = choice.stop_reason.or(choice.matched_stop).and_then(as_str) {
+            self.stop_sequence = Some(text.into_owned());
+        }
+        if let Some(word) = choice
+            .finish_reason
+            .and_then(as_str)
+            .filter(|word| !word.is_empty())
+        {
+            self.finish = self.finish.max(Some(finish_of_word(&word)));
+        }
+    }
+
+    /// Order inside one delta: reasoning, then content, then tool calls.
+    fn delta(&mut self, delta: &Delta<'_>, sink: Sink<'_>) {
+        self.report_unknown("choices[0].delta.", delta.unknown.as_ref());
+        self.reasoning(delta, sink);
+        if let Some(content) = delta.content {
+            self.content(content, sink);
+        }
+        if let Some(text) = delta
+            .refusal
+            .and_then(as_str)
+            .filter(|text| !text.is_empty())
+        {
+            self.finish = self.finish.max(Some(Finish::Filter));
+            self.text(&text, sink);
+        }
+        for raw in delta.tool_calls.map(items).unwrap_or_default() {
+            self.call(raw, sink);
+        }
+        if let Some(raw) = delta.function_call {
+            self.call(raw, sink);
+        }
+    }
+
+    /// Reasoning comes in one of several fields; some relays fill two with the
+    /// same text, so the first one counts.
+    fn reasoning(&mut self, delta: &Delta<'_>, sink: Sink<'_>) {
+        let fields = [
+            ("reasoning_content", delta.reasoning_content),
+            ("reasoning", delta.reasoning),
+            ("reasoning_text", delta.reasoning_text),
+        ];
+        for (field, raw) in fields {
+            if let Some(text) = raw.and_then(as_str).filter(|text| !text.is_empty()) {
+                return self.thinking(field, &text, sink);
+            }
+        }
+        for raw in delta.reasoning_details.map(items).unwrap_or_default() {
+            let Some(part) = parse::<ContentPart<'_>>(raw) else {
+                continue;
+            };
+            if let Some(text) = part.text.or(part.summary).and_then(as_str) {
+                self.thinking("reasoning_details", &text, sink);
+            }
+        }
+    }
+
+    fn content(&mut self, raw: &RawValue, sink: Sink<'_>) {
+        if let Some(text) = as_str(raw) {
+            return self.text(&text, sink);
+        }
+        for raw in items(raw) {
+            let Some(part) = parse::<ContentPart<'_>>(raw) else {
+                continue;
+            };
+            if let Some(text) = part.text.and_then(as_str) {
+                self.text(&text, sink);
+            } else if let Some(thinking) = part.thinking.or(part.content) {
+                // Mistral: `{"type":"thinking","thinking":[{"type":"text",...}]}`.
+                for raw in items(thinking) {
+                    let text = as_str(raw).or_else(|| as_str(parse::<ContentPart<'_>>(raw)?.text?));
+                    self.thinking("content", &text.unwrap_or_default(), sink);
+                }
+            } else {
+                self.report_once(
+                    "choices[0].delta.content",
+                    "a part that is neither text nor reasoning",
+                );
+            }
+        }
+    }
+
+    fn thinking(&mut self, field: &'static str, text: &str, sink: Sink<'_>) {
+        if text.is_empty() {
+            return;
+        }
+        self.flush_calls(sink);
+        self.start(sink);
+        self.reasoning_field = field;
+        self.sequencer.thinking(text, sink);
+    }
+
+    fn text(&mut self, text: &str, sink: Sink<'_>) {
+        if text.is_empty() {
+            return;
+        }
+        self.flush_calls(sink);
+        self.sign(sink);
+        self.start(sink);
+        self.sequencer.text(text, sink);
+    }
+
+    fn call(&mut self, raw: &RawValue, sink: Sink<'_>) {
+        let Some(fragment) = Fragment::read(raw) else {
+            return self.report_once(
+                "choices[0].delta.tool_calls",
+                "a piece that is no tool call",
+            );
+        };
+        if !self.calls.add(fragment) {
+            self.report_once(
+                "choices[0].delta.tool_calls",
+                "arguments that came after their call had ended",
+            );
+        }
+        self.pump_calls(false, sink);
+    }
+
+    /// Pass on what can be: the first unfinished call's arguments, and the next
+    /// call's as soon as that one is whole and another waits.
+    fn pump_calls(&mut self, all: bool, sink: Sink<'_>) {
+        for at in 0..self.calls.0.len() {
+            let another_waits = at + 1 < self.calls.0.len();
+            match self.calls.0[at].state {
+                State::Closed => continue,
+                State::Waiting if self.calls.0[at].name.is_empty() && !all => return,
+                State::Waiting => self.begin_call(at, sink),
+                State::Open => {}
+            }
+            let call = &mut self.calls.0[at];
+            self.sequencer.tool_input(call.unsent(), sink);
+            let has_ended = all || (another_waits && call.is_complete());
+            if !has_ended {
+                return;
+            }
+            call.state = State::Closed;
+            self.sequencer.tool_input(call.unsent(), sink);
+            self.sequencer.close(sink);
+        }
+    }
+
+    fn begin_call(&mut self, at: usize, sink: Sink<'_>) {
+        self.sign(sink);
+        self.start(sink);
+        let seed = self.options.id_seed;
+        let call = &mut self.calls.0[at];
+        call.state = State::Open;
+        let id = call.client_id(&mut self.options.taken, || {
+            format!("toolu_{seed:016x}{at:02}")
+        });
+        self.sequencer
+            .tool_use(&id, self.options.names.restore(&call.name), sink);
+    }
+
+    fn flush_calls(&mut self, sink: Sink<'_>) {
+        if self.calls.0.iter().any(|call| call.state != State::Closed) {
+            self.pump_calls(true, sink);
+        }
+    }
+
+    /// A thinking block ends with its signature.
+    fn sign(&mut self, sink: Sink<'_>) {
+        if self.sequencer.is_thinking() {
+            let envelope = Envelope {
+                family: &self.options.family,
+                field: self.reasoning_field,
+            };
+            self.sequencer.sign(&envelope.seal(), sink);
+        }
+    }
+
+    fn start(&mut self, sink: Sink<'_>) {
+        if !self.sequencer.is_started() {
+            self.sequencer
+                .start(self.model.as_deref().map(Cow::Borrowed), sink);
+        }
+    }
+
+    /// Counts are cumulative where they come more than once: the last counts.
+    fn take_usage(&mut self, raw: Option<&RawValue>) {
+        let Some(raw) = raw else { return };
+        match decode_usage(raw) {
+            Some(usage) => self.usage = Some(usage),
+            None => self.report_once("usage", "malformed, taken as absent"),
+        }
+    }
+
+    fn end(&mut self, done: bool, sink: Sink<'_>) {
+        if self.ended {
+            return;
+        }
+        self.flush_calls(sink);
+        self.sign(sink);
+        let stop = match self.stop_reason(done) {
+            Ok(reason) => reason,
+            Err(message) => return self.fail(502, message, sink),
+        };
+        self.ended = true;
+        self.start(sink);
+        self.sequencer.close(sink);
+        if let Some(usage) = self.usage.take() {
+            self.sequencer.usage(usage, sink);
+        }
+        let sequence = self
+            .stop_sequence
+            .take()
+            .filter(|_| stop == StopReason::StopSequence);
+        self.sequencer.stop(
+            Stop {
+                reason: stop,
+                sequence: sequence.map(Cow::Owned),
+            },
+            sink,
+        );
+    }
+
+    fn stop_reason(&self, done: bool) -> Result<StopReason<'static>, &'static str> {
+        let calls = &self.calls.0;
+        let called = !calls.is_empty();
+        if calls.iter().any(|call| !call.is_complete()) && self.finish.is_some() {
+            // Whatever the upstream says: the arguments were cut off.
+            return Ok(StopReason::MaxTokens);
+        }
+        Ok(match self.finish {
+            Some(Finish::Failed) => {
+                return Err("the upstream reported a failure as its finish reason");
+            }
+            Some(Finish::Filter) => StopReason::Refusal,
+            Some(Finish::ContextWindow) => StopReason::ContextWindowExceeded,
+            Some(Finish::Length) => StopReason::MaxTokens,
+            Some(Finish::Stop | Finish::ToolCalls | Finish::Unknown) if called => {
+                StopReason::ToolUse
+            }
+            Some(_) if self.stop_sequence.is_some() => StopReason::StopSequence,
+            Some(_) => StopReason::EndTurn,
+            None if !self.answered => return Err("the upstream sent no answer"),
+            None if !done => return Err("the upstream closed early, without a finish reason"),
+            None if called => StopReason::ToolUse,
+            None if self.sequencer.is_started() => StopReason::EndTurn,
+            None => return Err("the upstream ended without an answer or a finish reason"),
+        })
+    }
+
+    fn fail(&mut self, status: u16, message: &str, sink: Sink<'_>) {
+        self.ended = true;
+        self.sequencer.error(kind_of_status(status), message, sink);
+    }
+
+    fn report_unknown(&mut self, at: &str, unknown: Option<&Cow<'_, str>>) {
+        if let Some(key) = unknown {
+            self.report_once(&format!("{at}{key}"), "no equivalent in the inner form");
+        }
+    }
+
+    fn report_once(&mut self, path: &str, reason: &'static str) {
+        if !self.reported.iter().any(|known| known == path) && self.reported.len() < 64 {
+            self.reported.push(path.to_owned());
+            self.losses.report(format_args!("answer.{path}"), reason);
+        }
+    }
+}
+
+/// An error in the place of a chunk, in the shapes that vendors give it.
+fn embedded_error(chunk: &Chunk<'_>) -> Option<UpstreamError> {
+    if let Some(error) = chunk.error {
+        return Some(decode_embedded(error, chunk.code));
+    }
+    if let Some(base) = chunk.base_resp {
+        // MiniMax: HTTP 200 with `base_resp.status_code` other than 0 (seen 2026-11).
+        let code = parse::<BaseResp<'_>>(base)?
+            .status_code
+            .and_then(as_count)?;
+        return (code != 0).then(|| UpstreamError {
+            status: 502,
+            ..decode_embedded(base, None)
+        });
+    }
+    let says_error = chunk
+        .object
+        .and_then(as_str)
+        .is_some_and(|object| object == "error");
+    if says_error || chunk.choices.is_none() {
+        let message = chunk.message.or(chunk.detail).or(chunk.msg)?;
+        return Some(decode_embedded(message, chunk.code));
+    }
+    None
+}
+
+#[derive(serde::Deserialize)]
+struct BaseResp<'a> {
+    #[serde(borrow, default)]
+    status_code: Option<&'a RawValue>,
+}
+
+/// Groq: `x_groq.usage` (seen 2026-11).
+fn groq_usage(raw: &RawValue) -> Option<&RawValue> {
+    #[derive(serde::Deserialize)]
+    struct Groq<'a> {
+        #[serde(borrow, default)]
+        usage: Option<&'a RawValue>,
+    }
+    parse::<Groq<'_>>(raw)?.usage
+}
+
+fn finish_of_word(word: &str) -> Finish {
+    match word.to_ascii_lowercase().as_str() {
+        "stop" | "eos" | "eos_token" | "end" | "end_turn" | "completed" | "complete"
+        | "stop_sequence" => Finish::Stop,
+        "tool_calls" | "function_call" | "tool_call" | "tool_use" => Finish::ToolCalls,
+        "length" | "max_tokens" | "model_length" | "max_output_tokens" => Finish::Length,
+        "model_context_window_exceeded" | "context_length_exceeded" => Finish::ContextWindow,
+        "content_filter" | "safety" | "sensitive" | "refusal" | "error_toxic" => Finish::Filter,
+        "error" | "abort" | "network_error" | "insufficient_system_resource" => Finish::Failed,
+        _ => Finish::Unknown,
+    }
+}
+
+fn kind_of_status(status: u16) -> &'static str {
+    match status {
+        400 | 413 | 422 => "invalid_request_error",
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        408 | 504 => "timeout_error",
+        _ => "api_error",
+    }
+}

@@ -1,0 +1,4 @@
+//! The wire formats, one folder each; none knows another.
+
+pub mod chat;
+pub mod messages;

@@ -1,0 +1,24 @@
+//! The inner form that every dialect decodes into and encodes from.
+//!
+//! Its vocabulary is Anthropic Messages, extended where other dialects say
+//! more. A request ([`Request`]) borrows from the body it was decoded from; an
+//! answer is a sequence of [`Event`]s, streamed or not, in one lawful order
+//! ([`Order`]). [`Sequencer`] makes loose pieces lawful, [`Message`] is the
+//! answer whole.
+
+mod assemble;
+mod event;
+mod loss;
+mod order;
+mod request;
+mod sequence;
+
+pub use assemble::{Message, MessageBlock};
+pub use event::{BlockStart, Delta, Event, Stop, StopReason, Usage};
+pub use loss::{Loss, Losses};
+pub use order::Order;
+pub use request::{
+    Block, ImageSource, Message as RequestMessage, Request, Role, Thinking, Tool, ToolChoice,
+    ToolChoiceKind,
+};
+pub use sequence::{Sequencer, Sink};

@@ -1,0 +1,317 @@
+//! Loose pieces in, lawful events out.
+//!
+//! Upstreams send text, reasoning and tool calls as they come, and hooks put
+//! events where they like; this opens and closes blocks around them, numbers
+//! them, and lets nothing pass after the end. Its output always satisfies
+//! [`Order`](super::Order).
+
+use std::borrow::Cow;
+
+use super::{BlockStart, Delta, Event, Stop, Usage};
+
+/// Where lawful events go.
+pub type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
+
+/// Makes a sequence lawful.
+#[derive(Debug, Default)]
+pub struct Sequencer {
+    started: bool,
+    ended: bool,
+    /// Number of the open block, or of the next one.
+    index: u32,
+    open: Option<Open>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    kind: Kind,
+    /// The number that the block had where it came from (`push` only).
+    origin: u32,
+    signed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Other,
+    Text,
+    Thinking,
+    ToolUse,
+}
+
+impl Sequencer {
+    /// Whether the answer has begun.
+    pub fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Whether `stop` or `error` has passed.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Begin, unless begun.
+    pub fn start(&mut self, model: Option<Cow<'_, str>>, sink: Sink<'_>) {
+        if !self.started {
+            self.started = true;
+            sink(Event::Start { model });
+        }
+    }
+
+    /// A piece of text; an empty one opens nothing.
+    pub fn text(&mut self, text: &str, sink: Sink<'_>) {
+        if !text.is_empty() {
+            self.ensure(Kind::Text, BlockStart::Text, 0, sink);
+            self.delta(Delta::Text(text.into()), sink);
+        }
+    }
+
+    /// A piece of reasoning; an empty one opens nothing.
+    pub fn thinking(&mut self, text: &str, sink: Sink<'_>) {
+        if !text.is_empty() {
+            self.ensure(Kind::Thinking, BlockStart::Thinking, 0, sink);
+            self.delta(Delta::Thinking(text.into()), sink);
+        }
+    }
+
+    /// Whether a thinking block is open and unsigned.
+    pub fn is_thinking(&self) -> bool {
+        self.open
+            .is_some_and(|open| open.kind == Kind::Thinking && !open.signed)
+    }
+
+    /// Sign the open thinking block; there must be one ([`Self::is_thinking`]).
+    pub fn sign(&mut self, signature: &str, sink: Sink<'_>) {
+        if let Some(open) = self
+            .open
+            .as_mut()
+            .filter(|open| open.kind == Kind::Thinking && !open.signed)
+        {
+            open.signed = true;
+            self.delta(Delta::Signature(signature.into()), sink);
+        }
+    }
+
+    /// A tool call begins.
+    pub fn tool_use(&mut self, id: &str, name: &str, sink: Sink<'_>) {
+        self.begin(
+            Kind::ToolUse,
+            BlockStart::ToolUse {
+                id: id.into(),
+                name: name.into(),
+            },
+            0,
+            sink,
+        );
+    }
+
+    /// More arguments of the open tool call; without one they are dropped.
+    pub fn tool_input(&mut self, fragment: &str, sink: Sink<'_>) {
+        if !fragment.is_empty() && self.open.is_some_and(|open| open.kind == Kind::ToolUse) {
+            self.delta(Delta::ToolInput(fragment.into()), sink);
+        }
+    }
+
+    /// Close the open block, if there is one.
+    pub fn close(&mut self, sink: Sink<'_>) {
+        if self.open.take().is_some() {
+            sink(Event::BlockStop { index: self.index });
+            self.index += 1;
+        }
+    }
+
+    /// Token counts.
+    pub fn usage(&mut self, usage: Usage, sink: Sink<'_>) {
+        if !self.ended {
+            self.start(None, sink);
+            sink(Event::Usage(usage));
+        }
+    }
+
+    /// The model stopped.
+    pub fn stop(&mut self, stop: Stop<'_>, sink: Sink<'_>) {
+        if !self.ended {
+            self.start(None, sink);
+            self.close(sink);
+            self.ended = true;
+            sink(Event::Stop(stop));
+        }
+    }
+
+    /// The upstream failed.
+    pub fn error(&mut self, kind: &str, message: &str, sink: Sink<'_>) {
+        if !self.ended {
+            self.start(None, sink);
+            self.ended = true;
+            sink(Event::Error {
+                kind: kind.into(),
+                message: message.into(),
+            });
+        }
+    }
+
+    /// An event from elsewhere, in any order.
+    pub fn push(&mut self, event: Event<'_>, sink: Sink<'_>) {
+        match event {
+            _ if self.ended => {}
+            Event::Start { model } => self.start(model, sink),
+            Event::BlockStart { index, block } => {
+                let kind = match &block {
+                    BlockStart::Text => Kind::Text,
+                    BlockStart::Thinking => Kind::Thinking,
+                    BlockStart::ToolUse { .. } => Kind::ToolUse,
+                    BlockStart::Other(_) => Kind::Other,
+                };
+                self.begin(kind, block, index, sink);
+            }
+            Event::Delta { index, delta } => self.push_delta(index, delta, sink),
+            Event::BlockStop { index } => {
+                if self.open.is_some_and(|open| open.origin == index) {
+                    self.close(sink);
+                }
+            }
+            Event::Usage(usage) => self.usage(usage, sink),
+            Event::Stop(stop) => self.stop(stop, sink),
+            Event::Error { kind, message } => self.error(&kind, &message, sink),
+        }
+    }
+
+    /// A piece finds the open block, or opens one where that needs no more than
+    /// the piece itself.
+    fn push_delta(&mut self, origin: u32, delta: Delta<'_>, sink: Sink<'_>) {
+        let fits = |kind| {
+            self.open
+                .is_some_and(|open| open.origin == origin && open.kind == kind)
+        };
+        match &delta {
+            Delta::Text(_) if !fits(Kind::Text) && !fits(Kind::Other) => {
+                self.begin(Kind::Text, BlockStart::Text, origin, sink);
+            }
+            Delta::Thinking(_) if !fits(Kind::Thinking) || !self.is_thinking() => {
+                self.begin(Kind::Thinking, BlockStart::Thinking, origin, sink);
+            }
+            Delta::Signature(_) if !self.is_thinking() => return,
+            Delta::ToolInput(_) if !fits(Kind::ToolUse) && !fits(Kind::Other) => return,
+            Delta::Other(_) if self.open.is_none() => return,
+            _ => {}
+        }
+        match delta {
+            Delta::Signature(signature) => self.sign(&signature, sink),
+            delta => self.delta(delta, sink),
+        }
+    }
+
+    fn ensure(&mut self, kind: Kind, block: BlockStart<'_>, origin: u32, sink: Sink<'_>) {
+        if !self
+            .open
+            .is_some_and(|open| open.kind == kind && !open.signed)
+        {
+            self.begin(kind, block, origin, sink);
+        }
+    }
+
+    fn begin(&mut self, kind: Kind, block: BlockStart<'_>, origin: u32, sink: Sink<'_>) {
+        if self.ended {
+            return;
+        }
+        self.start(None, sink);
+        self.close(sink);
+        self.open = Some(Open {
+            kind,
+            origin,
+            signed: false,
+        });
+        sink(Event::BlockStart {
+            index: self.index,
+            block,
+        });
+    }
+
+    fn delta(&mut self, delta: Delta<'_>, sink: Sink<'_>) {
+        if self.open.is_some() {
+            sink(Event::Delta {
+                index: self.index,
+                delta,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Order, StopReason};
+    use super::*;
+
+    fn any_event() -> impl Strategy<Value = Event<'static>> {
+        let index = 0u32..3;
+        prop_oneof![
+            Just(Event::Start { model: None }),
+            index.clone().prop_map(|index| Event::BlockStart {
+                index,
+                block: BlockStart::Text
+            }),
+            index.clone().prop_map(|index| Event::BlockStart {
+                index,
+                block: BlockStart::Thinking
+            }),
+            index.clone().prop_map(|index| Event::BlockStart {
+                index,
+                block: BlockStart::ToolUse {
+                    id: "t".into(),
+                    name: "n".into()
+                }
+            }),
+            index.clone().prop_map(|index| Event::Delta {
+                index,
+                delta: Delta::Text("x".into())
+            }),
+            index.clone().prop_map(|index| Event::Delta {
+                index,
+                delta: Delta::Thinking("x".into())
+            }),
+            index.clone().prop_map(|index| Event::Delta {
+                index,
+                delta: Delta::Signature("x".into())
+            }),
+            index.clone().prop_map(|index| Event::Delta {
+                index,
+                delta: Delta::ToolInput("{}".into())
+            }),
+            index.prop_map(|index| Event::BlockStop { index }),
+            Just(Event::Usage(Usage::default())),
+            Just(Event::Stop(Stop {
+                reason: StopReason::EndTurn,
+                sequence: None
+            })),
+            Just(Event::Error {
+                kind: "api_error".into(),
+                message: "x".into()
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_sequence_becomes_lawful(events in prop::collection::vec(any_event(), 0..40)) {
+            let mut sequencer = Sequencer::default();
+            let mut order = Order::default();
+            for event in events {
+                sequencer.push(event, &mut |event| order.check(&event).unwrap());
+            }
+        }
+
+        #[test]
+        fn a_lawful_sequence_passes_unchanged(events in prop::collection::vec(any_event(), 0..40)) {
+            let (mut first, mut second) = (Sequencer::default(), Sequencer::default());
+            let (mut once, mut twice) = (vec![], vec![]);
+            for event in events {
+                first.push(event, &mut |event| {
+                    once.push(format!("{event:?}"));
+                    second.push(event, &mut |event| twice.push(format!("{event:?}")));
+                });
+            }
+            prop_assert_eq!(once, twice);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Writing JSON text, and string literals that travel unparsed.
+//!
+//! Long texts, tool schemas and tool inputs pass from one body into another as
+//! the very bytes they arrived in: they are never unescaped and escaped again.
+
+use std::{borrow::Cow, fmt, ops::Range};
+
+use serde_json::value::RawValue;
+
+/// A JSON string literal, quotes and escapes as on the wire.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    /// The literal in `raw`, if it is a string.
+    pub fn from_raw(raw: &'a RawValue) -> Option<Self> {
+        raw.get()
+            .starts_with('"')
+            .then(|| Self(Cow::Borrowed(raw.get())))
+    }
+
+    /// A literal for `text`.
+    pub fn new(text: &str) -> Text<'static> {
+        let mut out = Vec::with_capacity(text.len() + 2);
+        write_str(&mut out, text);
+        Text(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+    }
+
+    /// What stands between the quotes, still escaped.
+    pub fn escaped(&self) -> &str {
+        &self.0[1..self.0.len() - 1]
+    }
+
+    /// The text itself.
+    pub fn decoded(&self) -> Cow<'_, str> {
+        if self.escaped().contains('\\') {
+            Cow::Owned(serde_json::from_str(&self.0).unwrap_or_default())
+        } else {
+            Cow::Borrowed(self.escaped())
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 2
+    }
+
+    /// Whether there is nothing but white space in it.
+    pub fn is_blank(&self) -> bool {
+        self.decoded().trim().is_empty()
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The string in `raw`, unescaped; none if it is no string.
+pub fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// The count in `raw`: a whole number, also written as `12.0` or `"12"`.
+pub fn as_count(raw: &RawValue) -> Option<u64> {
+    let text = raw.get().trim_matches('"');
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok()?;
+        (number >= 0.0 && number.fract() == 0.0 && number < 9e15).then_some(number as u64)
+    })
+}
+
+/// Append `text` as a string literal.
+pub fn write_str(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a string always serialises into memory");
+}
+
+/// Append `number` in decimal.
+pub fn write_count(out: &mut Vec<u8>, number: u64) {
+    serde_json::to_writer(out, &number).expect("a number always serialises into memory");
+}
+
+/// Where a member of an object stands in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The key, inside its quotes.
+    pub key: Range<usize>,
+    /// The value.
+    pub value: Range<usize>,
+}
+
+/// An object being written, which remembers where its members stand.
+#[derive(Debug, Default)]
+pub struct ObjectWriter {
+    out: Vec<u8>,
+    members: Vec<Member>,
+}
+
+impl ObjectWriter {
+    /// An empty object with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        let mut out = Vec::with_capacity(capacity);
+        out.push(b'{');
+        Self {
+            out,
+            members: Vec::with_capacity(16),
+        }
+    }
+
+    /// Write the member `key` with the value that `value` appends.
+    pub fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        if !self.members.is_empty() {
+            self.out.push(b',');
+        }
+        let at = self.out.len() + 1;
+        write_str(&mut self.out, key);
+        let key = at..self.out.len() - 1;
+        self.out.push(b':');
+        let at = self.out.len();
+        value(&mut self.out);
+        self.members.push(Member {
+            key,
+            value: at..self.out.len(),
+        });
+    }
+
+    /// Write a member whose value is the string `value`.
+    pub fn string(&mut self, key: &str, value: &str) {
+        self.member(key, |out| write_str(out, value));
+    }
+
+    /// Write a member whose value is already JSON text.
+    pub fn raw(&mut self, key: &str, value: &str) {
+        self.member(key, |out| out.extend_from_slice(value.as_bytes()));
+    }
+
+    /// The text, and where its members stand.
+    pub fn finish(mut self) -> (Vec<u8>, Vec<Member>) {
+        self.out.push(b'}');
+        (self.out, self.members)
+    }
+}
+
+/// Write `items` between brackets, each by `item`.
+pub fn write_array<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut item: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'[');
+    for (i, value) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        item(out, value);
+    }
+    out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_stand_where_they_say() {
+        let mut object = ObjectWriter::with_capacity(0);
+        object.string("a\"", "x");
+        object.raw("b", "[1]");
+        let (text, members) = object.finish();
+        let text = String::from_utf8(text).unwrap();
+        let read: Vec<_> = members
+            .iter()
+            .map(|m| (&text[m.key.clone()], &text[m.value.clone()]))
+            .collect();
+        assert_eq!(read, [("a\\\"", "\"x\""), ("b", "[1]")]);
+        assert_eq!(text, r#"{"a\"":"x","b":[1]}"#);
+    }
+
+    #[test]
+    fn counts_are_lenient_and_never_negative() {
+        #[track_caller]
+        fn check(json: &str, count: Option<u64>) {
+            let raw: &RawValue = serde_json::from_str(json).unwrap();
+            assert_eq!(as_count(raw), count, "{json}");
+        }
+        check("12", Some(12));
+        check("12.0", Some(12));
+        check("\"12\"", Some(12));
+        check("-1", None);
+        check("1.5", None);
+        check("null", None);
+        check("{}", None);
+        check("1e300", None);
+    }
+}
