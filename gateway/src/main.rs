@@ -1,1 +1,7 @@
-fn main() {}
+//! The `sluice` binary: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sluice::cli::run()
+}

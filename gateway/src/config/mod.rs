@@ -1,14 +1,179 @@
-//! The configuration as used: what `check` made of the files, which cannot be
-//! wrong any more. Knows nothing of YAML lines, hooks' code or sockets.
+//! The configuration as used, and the way from a file to it.
+//!
+//! ```text
+//! file ─▶ document (values, lines, variables) ─▶ native | litellm ─▶ Config
+//! ```
+//! A [`Config`] cannot be wrong any more: whatever is wrong in a file becomes a
+//! [`Diagnostic`], all of them in one run. Nothing here knows what a hook does
+//! with its settings, or opens a socket.
 
+mod catalogue;
 mod diagnostic;
+mod document;
+mod litellm;
+mod native;
+mod variables;
+pub mod watch;
 
 pub use diagnostic::{Diagnostic, Severity};
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 
 use crate::provider::Dialect;
 use crate::secret::Secret;
+use catalogue::Catalogue;
+use document::Document;
+use native::Surroundings;
+
+/// Where clients connect unless the file says otherwise.
+pub(crate) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4000));
+
+/// Most memory that a hook can be given, in bytes: the interpreters of Python
+/// and JavaScript hooks start at a tenth of it.
+pub(crate) const HOOK_MEMORY_BYTES_CEILING: usize = 256 << 20;
+
+/// A configuration, and what is worth knowing about its file.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings and notes; no errors.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Read the file at `path`, native or LiteLLM's, with the variables of
+/// `environment`.
+///
+/// # Errors
+/// Every finding, if any of them is an error.
+pub fn load(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| vec![unreadable(&file, &error)])?;
+    // The file's own folder, not that of what a symlink leads to.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&file, &text, Some(folder), environment)
+}
+
+/// What `sluice serve` runs without a file: the model `demo` at
+/// `demo_base_url`, upstreams for the key variables that are set, and those
+/// local servers that `is_up` finds.
+///
+/// # Errors
+/// As [`load`]: a variable may hold what no key can be.
+pub fn embedded_default(
+    demo_base_url: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    is_up: &dyn Fn(SocketAddr) -> bool,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let with_demo = |name: &str| match name {
+        "SLUICE_DEMO_URL" => Some(demo_base_url.to_owned()),
+        _ => environment(name),
+    };
+    let text = include_str!("../../../config/default.yaml");
+    let mut loaded = parse("the embedded default", text, None, &with_demo)?;
+    for (provider, row) in Catalogue::embedded().rows() {
+        let Some(base_url) = row.base_url.clone() else {
+            continue;
+        };
+        let api_key = match &row.key_variable {
+            Some(name) => match environment(name) {
+                Some(key) if !key.is_empty() => Some(Secret::new(key)),
+                _ => continue,
+            },
+            None if local_address(&base_url).is_some_and(is_up) => None,
+            None => continue,
+        };
+        let upstream = loaded.config.upstreams.len();
+        loaded.config.upstreams.push(Upstream {
+            name: provider.to_owned(),
+            provider: provider.to_owned(),
+            dialect: Dialect::ChatCompletions,
+            base_url,
+            api_key,
+            headers: Vec::new(),
+            accent: native::accent(Some(row), None),
+        });
+        let target = Target {
+            upstream,
+            model: "*".into(),
+        };
+        let route = Route {
+            pattern: format!("{provider}/*"),
+            targets: vec![target],
+        };
+        loaded.config.models.routes.push(route);
+    }
+    Ok(loaded)
+}
+
+/// The address of a server on this machine; none for one elsewhere.
+fn local_address(base_url: &str) -> Option<SocketAddr> {
+    let authority = base_url.strip_prefix("http://")?.split('/').next()?;
+    authority
+        .parse()
+        .ok()
+        .filter(|address: &SocketAddr| address.ip().is_loopback())
+}
+
+fn parse(
+    file: &str,
+    text: &str,
+    folder: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let catalogue = Catalogue::embedded();
+    let own = litellm::variables(text);
+    let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
+    let document = Document::read(file, text, &layered).map_err(|error| vec![error])?;
+    let around = Surroundings {
+        catalogue: &catalogue,
+        environment: &layered,
+        folder,
+    };
+    let config = match litellm::is_one(&document.root()) {
+        true => litellm::read(&document.root(), &around),
+        false => native::read(&document.root(), &around),
+    };
+    let diagnostics = document.into_findings();
+    match diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    {
+        true => Err(diagnostics),
+        false => Ok(Loaded {
+            config,
+            diagnostics,
+        }),
+    }
+}
+
+fn unreadable(file: &str, error: &std::io::Error) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        line: None,
+        path: String::new(),
+        message: format!("cannot be read: {error}"),
+        help: None,
+    }
+}
+
+/// Below this likeness a suggestion would puzzle more than help.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// The one of `known` that is most like `name`.
+pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let likeness = |known: &'k str| (strsim::jaro_winkler(name, known), known);
+    let best = known
+        .into_iter()
+        .map(likeness)
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= LIKENESS_MIN).then_some(best.1)
+}
 
 /// Everything one snapshot is built from.
 #[derive(Clone, Debug)]
@@ -25,6 +190,24 @@ pub struct Config {
     pub models: Models,
     /// The hook folder and the chain.
     pub hooks: Hooks,
+}
+
+impl Config {
+    /// What is wrong with listening where it says: others reach the gateway and
+    /// need no key.
+    pub fn exposure(&self) -> Option<Diagnostic> {
+        (self.keys.is_empty() && !self.listen.ip().is_loopback()).then(|| Diagnostic {
+            severity: Severity::Error,
+            file: "listen".into(),
+            line: None,
+            path: String::new(),
+            message: format!(
+                "`{}` can be reached from other machines, and no keys are configured",
+                self.listen
+            ),
+            help: Some("add `keys:`, or listen on 127.0.0.1".into()),
+        })
+    }
 }
 
 /// Bounds on sizes and times, each with its reason.
@@ -112,7 +295,7 @@ pub struct Hooks {
 }
 
 /// One hook's place in the chain, and the terms it runs on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HookEntry {
     /// A bundled hook's name, or a file's in the folder without `.wasm`.
     pub name: String,
@@ -134,8 +317,25 @@ pub struct HookEntry {
     pub place: String,
 }
 
+impl HookEntry {
+    /// `name` with every setting's default, written at `place`.
+    pub(crate) fn named(name: impl Into<String>, place: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            enabled: true,
+            matching: Match::default(),
+            config: serde_json::Value::Null,
+            limits: HookLimits::default(),
+            on_failure: None,
+            hold_streams: false,
+            grants: Grants::default(),
+            place: place.into(),
+        }
+    }
+}
+
 /// The calls a hook runs on; an empty list matches all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Match {
     /// Patterns of requested model names.
     pub models: Vec<String>,
@@ -150,7 +350,8 @@ pub struct HookLimits {
     pub time_ms: u64,
     /// Linear memory of one instance, in bytes.
     pub memory_bytes_max: usize,
-    /// Instances alive at once; calls beyond wait within `time_ms`.
+    /// Instances alive at once, of which a watched stream holds one until its end;
+    /// calls beyond wait within `time_ms`.
     pub instances_max: usize,
     /// Calls after which an instance is replaced by a fresh one.
     pub calls_per_instance_max: u32,
@@ -161,9 +362,9 @@ pub struct HookLimits {
 impl Default for HookLimits {
     fn default() -> Self {
         Self {
-            time_ms: 50,
+            time_ms: 100,
             memory_bytes_max: 64 << 20,
-            instances_max: 64,
+            instances_max: 1024,
             calls_per_instance_max: 10_000,
             output_bytes_max: 8 << 20,
         }
@@ -180,7 +381,7 @@ pub enum OnFailure {
 }
 
 /// What a hook may see and change; nothing by default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Header names, lower case.
     pub headers: Vec<String>,

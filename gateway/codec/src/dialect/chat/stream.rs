@@ -148,6 +148,13 @@ impl StreamDecoder {
         self.end(false, sink);
     }
 
+    /// The upstream's bytes broke off: the answer ends in an error.
+    pub fn abort(&mut self, message: &str, sink: Sink<'_>) {
+        if !self.ended {
+            self.fail(502, message, sink);
+        }
+    }
+
     fn chunk(&mut self, chunk: &Chunk<'_>, sink: Sink<'_>) {
         if let Some(error) = embedded_error(chunk) {
             self.fail(error.status, &error.message, sink);

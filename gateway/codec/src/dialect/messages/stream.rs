@@ -68,6 +68,11 @@ impl StreamEncoder {
         out.extend_from_slice(b"event: ping\ndata: {\"type\":\"ping\"}\n\n");
     }
 
+    /// Append the frame of an error: it ends the stream wherever it stands.
+    pub fn error(kind: &str, message: &str, out: &mut Vec<u8>) {
+        error(kind, message, out);
+    }
+
     fn start(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(
             b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":",

@@ -1,0 +1,497 @@
+//! An upstream's answer on its way to the client.
+//!
+//! ```text
+//! bytes ─▶ frames ─▶ decoder ─▶ events ─▶ on-stream hooks ─▶ Delivery ─▶ bytes
+//! ```
+//! Pulled, never pushed: each step reads what the upstream has and turns it
+//! into what the client can have. Nobody pulls when the client has left, and
+//! dropping the answer aborts the upstream's request.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sluice_codec::dialect::chat::{DecodeOptions, StreamDecoder};
+use sluice_codec::dialect::messages::{StreamEncoder, decode_message, encode_message};
+use sluice_codec::ir::{Event, Message, Sequencer, Stop, StopReason, Usage};
+use sluice_codec::sse::FrameReader;
+
+use crate::call::Call;
+use crate::config::Limits;
+use crate::error::Error;
+use crate::hook::{Document, Ending, Flow, Refusal, Session, Stage, Verdict};
+use crate::pipeline::{message_id, stream_bytes};
+use crate::upstream::{self, SendError};
+
+/// How long a finished answer waits for token counts and the end, in ms: some
+/// servers leave the connection open after the last word.
+const AFTERMATH_MS: u64 = 2_000;
+
+/// How long the rest of an ended answer's bytes is awaited, in ms, so that its
+/// connection can serve again.
+const DRAIN_MS: u64 = 500;
+
+/// Largest answer that is gathered whole, in bytes.
+const WHOLE_BYTES_MAX: usize = 64 << 20;
+
+/// What an answer is opened with.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// The upstream's reply, its body still to come.
+    pub(crate) reply: upstream::Reply,
+    /// What the decoder must know of the request.
+    pub(crate) options: DecodeOptions,
+    /// Times.
+    pub(crate) limits: Limits,
+    /// The upstream's name, for messages.
+    pub(crate) upstream: String,
+    /// The model's name as the client asked for it.
+    pub(crate) model: String,
+    /// Whether the client wants a stream.
+    pub(crate) stream: bool,
+    /// Prompt tokens to show until the upstream's count comes.
+    pub(crate) input_estimate: u64,
+}
+
+/// An answer in progress.
+pub(crate) struct Answer {
+    source: Source,
+    session: Session,
+    /// Whether some hook watches the events.
+    watched: bool,
+    /// Keeps the events lawful after hooks had them; unused where none watches.
+    sequencer: Sequencer,
+    delivery: Delivery,
+    limits: Limits,
+    upstream: String,
+    model: String,
+    stream: bool,
+}
+
+/// The upstream's side.
+struct Source {
+    /// None once the answer has ended.
+    reply: Option<upstream::Reply>,
+    framing: Framing,
+    decoder: StreamDecoder,
+    last_byte: Instant,
+}
+
+/// How the bytes are framed: told by the first one, never by `content-type`.
+enum Framing {
+    Unknown,
+    Events(FrameReader),
+    Whole(Vec<u8>),
+}
+
+/// The client's side: where lawful events end up.
+struct Delivery {
+    form: Form,
+    /// Bytes for the client.
+    out: Vec<u8>,
+    /// Content, or its end, has come: an error can no more become a status.
+    begun: bool,
+    ended: bool,
+    usage: Option<Usage>,
+    /// The error that came, if one did: kind and message.
+    failure: Option<(String, String)>,
+}
+
+enum Form {
+    /// Given out as it comes.
+    Stream(StreamEncoder),
+    /// Gathered: the client wants it whole, or a hook does.
+    Whole(Message),
+}
+
+/// What one step did.
+enum Step {
+    Moved,
+    /// Nothing came in the given time.
+    Silent,
+}
+
+impl Answer {
+    /// Begin to read the answer.
+    pub(crate) async fn open(terms: Terms, mut session: Session) -> Result<Self, Error> {
+        let watched = session.wants(Stage::Stream) && session.open_streams().await?;
+        let form = if terms.stream && !session.needs_hold() {
+            Form::Stream(StreamEncoder::new(
+                message_id(),
+                terms.model.clone(),
+                terms.input_estimate,
+            ))
+        } else {
+            Form::Whole(Message::default())
+        };
+        Ok(Self {
+            source: Source {
+                reply: Some(terms.reply),
+                framing: Framing::Unknown,
+                decoder: StreamDecoder::new(terms.options),
+                last_byte: Instant::now(),
+            },
+            session,
+            watched,
+            sequencer: Sequencer::default(),
+            delivery: Delivery {
+                form,
+                out: Vec::new(),
+                begun: false,
+                ended: false,
+                usage: None,
+                failure: None,
+            },
+            limits: terms.limits,
+            upstream: terms.upstream,
+            model: terms.model,
+            stream: terms.stream,
+        })
+    }
+
+    /// The session, for another attempt.
+    pub(crate) fn into_session(self: Box<Self>) -> Session {
+        self.session
+    }
+
+    /// Read on until the answer is whole (its body is returned) or, for a
+    /// stream, until its beginning is known to be sound: an early error becomes
+    /// a real status. A silent upstream is not waited for longer than
+    /// `head_hold_ms`.
+    pub(crate) async fn settle(&mut self, call: &mut Call) -> Result<Option<Vec<u8>>, Error> {
+        let began = Instant::now();
+        let hold = Duration::from_millis(self.limits.head_hold_ms);
+        while !(self.delivery.ended || self.stream && self.delivery.begun) {
+            let wait = if self.stream {
+                hold.saturating_sub(began.elapsed())
+            } else {
+                Duration::MAX
+            };
+            match self.step(wait).await? {
+                Step::Silent if self.stream => break,
+                Step::Silent | Step::Moved => {}
+            }
+        }
+        let failure = self
+            .delivery
+            .failure
+            .take_if(|_| !(self.stream && self.delivery.begun));
+        if let Some((kind, message)) = failure {
+            return Err(Error::upstream_kind(&self.upstream, &kind, &message));
+        }
+        self.drain();
+        let body = if self.delivery.ended {
+            self.gathered().await?
+        } else {
+            None
+        };
+        self.note(call);
+        match body {
+            Some(body) if self.stream => {
+                self.delivery.out = body;
+                Ok(None)
+            }
+            body => Ok(body),
+        }
+    }
+
+    /// The bytes for a client that wants a stream.
+    pub(crate) fn into_stream(self: Box<Self>, call: Call) -> BoxStream<'static, Bytes> {
+        let mut answer = self;
+        if answer.delivery.out.is_empty() {
+            // The head alone would be held back by some clients and proxies.
+            answer
+                .delivery
+                .out
+                .extend_from_slice(b": waiting for the upstream\n\n");
+        }
+        stream::unfold((answer, call), |(mut answer, mut call)| async move {
+            let bytes = answer.next(&mut call).await?;
+            call.first_byte();
+            Some((bytes, (answer, call)))
+        })
+        .boxed()
+    }
+
+    /// The next bytes of the stream; none at its end.
+    async fn next(&mut self, call: &mut Call) -> Option<Bytes> {
+        let pause = Duration::from_millis(self.limits.ping_interval_ms);
+        loop {
+            if !self.delivery.out.is_empty() {
+                return Some(std::mem::take(&mut self.delivery.out).into());
+            }
+            if self.delivery.ended {
+                self.drain();
+                self.note(call);
+                self.conclude(call);
+                return None;
+            }
+            match self.step(pause).await {
+                Ok(Step::Silent) => self.delivery.ping(),
+                Ok(Step::Moved) if self.delivery.ended => match self.gathered().await {
+                    Ok(body) => self.delivery.out.extend(body.unwrap_or_default()),
+                    Err(error) => self.delivery.fail(&error.kind, &error.message),
+                },
+                Ok(Step::Moved) => {}
+                Err(error) => self.delivery.fail(&error.kind, &error.message),
+            }
+        }
+    }
+
+    /// Read what the upstream has, at most one chunk, and pass it on.
+    async fn step(&mut self, wait: Duration) -> Result<Step, Error> {
+        let idle_ms = if self.source.decoder.is_finished() {
+            AFTERMATH_MS
+        } else {
+            self.limits.idle_timeout_ms
+        };
+        let idle_left =
+            Duration::from_millis(idle_ms).saturating_sub(self.source.last_byte.elapsed());
+        let read = tokio::time::timeout(wait.min(idle_left), self.source.read()).await;
+        if read.is_err() && wait < idle_left {
+            return Ok(Step::Silent);
+        }
+        let mut events = Vec::new();
+        {
+            let (watched, delivery) = (self.watched, &mut self.delivery);
+            let mut sink = |event: Event<'_>| {
+                if watched {
+                    events.push(event.into_owned())
+                } else {
+                    delivery.take(event)
+                }
+            };
+            match read {
+                Ok(Ok(Some(bytes))) => self.source.feed(&bytes, &mut sink),
+                Ok(Ok(None)) => self.source.finish(&mut sink),
+                Ok(Err(error)) => self.source.broken(&error.to_string(), &mut sink),
+                Err(_) => self.source.silent(idle_ms, &mut sink),
+            }
+        }
+        if self.watched {
+            self.pass_hooks(events).await?;
+        }
+        Ok(Step::Moved)
+    }
+
+    /// Events through the watching hooks, and what they make of them onwards.
+    async fn pass_hooks(&mut self, mut events: Vec<Event<'static>>) -> Result<(), Error> {
+        let failed = events
+            .iter()
+            .any(|event| matches!(event, Event::Error { .. }));
+        let flow = self.session.on_events(&mut events).await?;
+        if self.source.decoder.is_ended() && matches!(flow, Flow::Continue) {
+            let ending = if failed {
+                Ending::UpstreamFailed
+            } else {
+                Ending::Complete
+            };
+            self.session.finish(ending, &mut events).await?;
+        }
+        let delivery = &mut self.delivery;
+        for event in events {
+            self.sequencer
+                .push(event, &mut |event| delivery.take(event));
+        }
+        if let Flow::End(refusal) = flow {
+            self.end_by_hook(refusal);
+        }
+        Ok(())
+    }
+
+    /// A hook ended the answer: the upstream is no longer heard.
+    fn end_by_hook(&mut self, refusal: Option<Refusal>) {
+        let delivery = &mut self.delivery;
+        let mut sink = |event: Event<'_>| delivery.take(event);
+        match refusal {
+            Some(refusal) => self
+                .sequencer
+                .error(&refusal.code, &refusal.message, &mut sink),
+            None => {
+                let stop = Stop {
+                    reason: StopReason::EndTurn,
+                    sequence: None,
+                };
+                self.sequencer.stop(stop, &mut sink);
+            }
+        }
+    }
+
+    /// The gathered answer, through the response hooks, as the client wants it;
+    /// none if it was not gathered.
+    async fn gathered(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let Form::Whole(message) = &mut self.delivery.form else {
+            return Ok(None);
+        };
+        let message = std::mem::take(message);
+        let id = message_id();
+        if !self.session.wants(Stage::Response) {
+            return Ok(Some(if self.stream {
+                stream_bytes(message, id, &self.model)
+            } else {
+                encode_message(&message, &id, &self.model)
+            }));
+        }
+        let document = Document::new(encode_message(&message, &id, &self.model).into());
+        let (document, verdict) = self.session.on_response(document).await?;
+        if let Verdict::Refuse(refusal) = verdict {
+            return Err(Error::refused(refusal));
+        }
+        let body = document.into_bytes();
+        if !self.stream {
+            return Ok(Some(body.into()));
+        }
+        let edited = std::str::from_utf8(&body)
+            .ok()
+            .and_then(|text| decode_message(text).ok());
+        let message = edited
+            .ok_or_else(|| Error::hook("a response hook left an answer that is no message"))?;
+        Ok(Some(stream_bytes(message, id, &self.model)))
+    }
+
+    /// Let the rest of the upstream's bytes come, aside, so that its connection
+    /// can be used again.
+    fn drain(&mut self) {
+        if !self.delivery.ended {
+            return;
+        }
+        let Some(mut reply) = self.source.reply.take() else {
+            return;
+        };
+        // Mostly the end has come with the last bytes, and one look is enough.
+        if matches!(reply.chunk().now_or_never(), Some(Ok(None) | Err(_))) {
+            return;
+        }
+        tokio::spawn(async move {
+            let rest = async { while let Ok(Some(_)) = reply.chunk().await {} };
+            let _ = tokio::time::timeout(Duration::from_millis(DRAIN_MS), rest).await;
+        });
+    }
+
+    /// Write down what is known by now.
+    fn note(&mut self, call: &mut Call) {
+        call.losses.append(self.source.decoder.take_losses());
+        call.usage = self.delivery.usage.clone();
+        call.note_hooks(&self.session);
+    }
+
+    fn conclude(&mut self, call: &mut Call) {
+        match self.delivery.failure.take() {
+            Some((kind, message)) => {
+                call.failed(&Error::upstream_kind(&self.upstream, &kind, &message))
+            }
+            None => call.answered(),
+        }
+    }
+}
+
+// === Source ===
+
+type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
+
+impl Source {
+    async fn read(&mut self) -> Result<Option<Bytes>, SendError> {
+        match &mut self.reply {
+            Some(reply) => reply.chunk().await,
+            None => Ok(None),
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8], sink: Sink<'_>) {
+        self.last_byte = Instant::now();
+        if matches!(self.framing, Framing::Unknown) {
+            self.framing = match bytes.trim_ascii_start().first() {
+                None => return,
+                // JSON, or a web page: no stream, whatever was asked for.
+                Some(b'{' | b'[' | b'<') => Framing::Whole(Vec::new()),
+                Some(_) => Framing::Events(FrameReader::default()),
+            };
+        }
+        match &mut self.framing {
+            Framing::Unknown => {}
+            Framing::Events(reader) => {
+                let decoder = &mut self.decoder;
+                let fed = reader.feed(bytes, &mut |frame| decoder.frame(frame.data, sink));
+                if fed.is_err() {
+                    self.decoder
+                        .abort("the upstream sent an event beyond every bound", sink);
+                }
+            }
+            Framing::Whole(body) if body.len() + bytes.len() > WHOLE_BYTES_MAX => {
+                self.decoder
+                    .abort("the upstream's answer exceeds every bound", sink);
+            }
+            Framing::Whole(body) => body.extend_from_slice(bytes),
+        }
+    }
+
+    fn finish(&mut self, sink: Sink<'_>) {
+        match &mut self.framing {
+            Framing::Unknown => {}
+            Framing::Events(reader) => {
+                let decoder = &mut self.decoder;
+                reader.finish(&mut |frame| decoder.frame(frame.data, sink));
+            }
+            Framing::Whole(body) => self.decoder.body(body, sink),
+        }
+        self.decoder.finish(sink);
+    }
+
+    fn broken(&mut self, why: &str, sink: Sink<'_>) {
+        if self.decoder.is_finished() {
+            self.finish(sink);
+        } else {
+            self.decoder.abort(&format!("the upstream {why}"), sink);
+        }
+    }
+
+    fn silent(&mut self, idle_ms: u64, sink: Sink<'_>) {
+        if self.decoder.is_finished() {
+            self.finish(sink);
+        } else {
+            self.decoder.abort(
+                &format!("the upstream sent nothing for {} s", idle_ms / 1_000),
+                sink,
+            );
+        }
+    }
+}
+
+// === Delivery ===
+
+impl Delivery {
+    fn take(&mut self, event: Event<'_>) {
+        match &event {
+            Event::BlockStart { .. } => self.begun = true,
+            Event::Stop(_) => (self.begun, self.ended) = (true, true),
+            Event::Usage(usage) => self.usage = Some(usage.clone()),
+            Event::Error { kind, message } => {
+                self.ended = true;
+                self.failure = Some((kind.to_string(), message.to_string()));
+            }
+            _ => {}
+        }
+        match &mut self.form {
+            Form::Stream(encoder) => encoder.encode(&event, &mut self.out),
+            Form::Whole(message) => message.push(event),
+        }
+    }
+
+    /// The answer fails in its middle.
+    fn fail(&mut self, kind: &str, message: &str) {
+        self.ended = true;
+        self.failure = Some((kind.to_owned(), message.to_owned()));
+        StreamEncoder::error(kind, message, &mut self.out);
+    }
+
+    /// A life sign while the upstream is silent.
+    fn ping(&mut self) {
+        if self.begun && matches!(self.form, Form::Stream(_)) {
+            StreamEncoder::ping(&mut self.out);
+        } else {
+            self.out
+                .extend_from_slice(b": waiting for the upstream\n\n");
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! The composition root: builds snapshots, listens, reloads, shuts down. The
+//! only place that starts long-lived tasks.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::watch::{Watcher, fingerprint};
+use crate::config::{self, Diagnostic, Loaded, Severity};
+use crate::hook::{Chain, Engine, HookInfo};
+use crate::snapshot::{Current, Snapshot};
+use crate::upstream::Client;
+use crate::{demo, server};
+
+/// How often in a row a build is repeated because its files changed meanwhile.
+const REBUILDS_MAX: usize = 5;
+
+/// Time for a local server to accept a connection, in ms.
+const PROBE_MS: u64 = 100;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A file, native or LiteLLM's.
+    File(PathBuf),
+    /// The embedded default.
+    Embedded,
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration or a hook is wrong: every finding.
+    #[error("{}", list(.0))]
+    Wrong(Vec<Diagnostic>),
+    /// The WebAssembly engine did not start.
+    #[error("the WebAssembly engine did not start: {0}")]
+    Engine(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The embedded upstream did not start.
+    #[error("the demo upstream did not start: {0}")]
+    Demo(std::io::Error),
+}
+
+/// What the last reload came to.
+#[derive(Clone, Debug, Default)]
+pub struct ReloadState {
+    /// Generation of the snapshot in use.
+    pub generation: u64,
+    /// What changed with it, a line each.
+    pub changes: Vec<String>,
+    /// Why the latest change was refused; empty if it was not.
+    pub refused: Vec<String>,
+}
+
+/// A running gateway. Dropping it stops it without waiting for streams.
+#[derive(Debug)]
+pub struct App {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What the last reload came to; changes with every attempt.
+    pub reloads: watch::Receiver<ReloadState>,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<()>,
+    reloader: JoinHandle<()>,
+}
+
+impl App {
+    /// Start from `source`; `listen` overrides the configured address.
+    pub async fn start(source: Source, listen: Option<SocketAddr>) -> Result<Self, StartError> {
+        let builder = Builder::new(source, listen).await?;
+        let (builder, built) = on_thread(builder, |builder| {
+            let (snapshot, notes) = builder.build(None)?;
+            let watched = builder.watched(&snapshot);
+            let seen = fingerprint(&watched);
+            Ok((snapshot, notes, watched, seen))
+        })
+        .await;
+        let (snapshot, notes, watched, seen) = built.map_err(StartError::Wrong)?;
+        log_diagnostics(&notes);
+
+        let listen = snapshot.config.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| StartError::Listen(listen, error))?;
+        let addr = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen(listen, error))?;
+        for line in describe(&snapshot) {
+            tracing::info!("{line}");
+        }
+        let (report, reloads) = watch::channel(ReloadState {
+            generation: 1,
+            ..ReloadState::default()
+        });
+        let watcher = Watcher::new(&watched);
+        let current = Arc::new(Current::new(snapshot));
+
+        let (stop, stopped) = oneshot::channel();
+        let app = server::router(current.clone());
+        // Without it each small event of a stream waits for the one before.
+        let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
+        let server = tokio::spawn(async move {
+            let graceful =
+                axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
+            if let Err(error) = graceful.await {
+                tracing::error!(%error, "The server stopped.");
+            }
+        });
+        let reloader = tokio::spawn(reload(builder, seen, watcher, current, report));
+        tracing::info!(%addr, "Listening.");
+        Ok(Self {
+            addr,
+            reloads,
+            stop: Some(stop),
+            server,
+            reloader,
+        })
+    }
+
+    /// Take no new calls, and wait for the running ones.
+    pub async fn shut_down(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.reloader.abort();
+    }
+}
+
+// === snapshots ===
+
+/// Builds snapshots: at the start and at every reload, by the same code.
+pub(crate) struct Builder {
+    source: Source,
+    listen: Option<SocketAddr>,
+    engine: Arc<Engine>,
+    demo: Option<SocketAddr>,
+}
+
+impl Builder {
+    /// What builds from `source`. The embedded default brings its upstream.
+    pub(crate) async fn new(
+        source: Source,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, StartError> {
+        let demo = match source {
+            Source::Embedded => Some(demo::start().await.map_err(StartError::Demo)?),
+            Source::File(_) => None,
+        };
+        let engine = Engine::new().map_err(|error| StartError::Engine(error.to_string()))?;
+        Ok(Self {
+            source,
+            listen,
+            engine,
+            demo,
+        })
+    }
+
+    /// Read everything and build the snapshot that follows `previous`. Compiles
+    /// hooks: not for a thread of the runtime.
+    pub(crate) fn build(
+        &self,
+        previous: Option<&Snapshot>,
+    ) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let Loaded {
+            mut config,
+            diagnostics,
+        } = self.load()?;
+        if let Some(listen) = self.listen {
+            config.listen = listen;
+        }
+        if let Some(exposed) = config.exposure() {
+            return Err(vec![exposed]);
+        }
+        let (hooks, notes) =
+            Chain::load(&self.engine, &config.hooks, previous.map(|old| &old.hooks))?;
+        let reusable = previous
+            .filter(|old| old.config.limits.connect_timeout_ms == config.limits.connect_timeout_ms);
+        let client = match reusable {
+            Some(old) => old.client.clone(),
+            None => {
+                Client::new(&config.limits).map_err(|error| vec![no_client(&error.to_string())])?
+            }
+        };
+        let generation = previous.map_or(1, |old| old.generation + 1);
+        let notes = diagnostics.into_iter().chain(notes).collect();
+        Ok((
+            Snapshot {
+                generation,
+                config,
+                hooks,
+                client,
+            },
+            notes,
+        ))
+    }
+
+    fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
+        let env = |name: &str| std::env::var(name).ok();
+        match (&self.source, self.demo) {
+            (Source::File(path), _) => config::load(path, &env),
+            (Source::Embedded, demo) => {
+                let url = demo.map_or_else(String::new, |addr| format!("http://{addr}/v1"));
+                config::embedded_default(&url, &env, &is_up)
+            }
+        }
+    }
+
+    /// The paths whose change may mean another snapshot.
+    fn watched(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
+        let file = match &self.source {
+            Source::File(path) => Some(path.clone()),
+            Source::Embedded => None,
+        };
+        file.into_iter()
+            .chain(snapshot.config.hooks.folder.clone())
+            .collect()
+    }
+}
+
+/// Whether something listens at `address`.
+fn is_up(address: SocketAddr) -> bool {
+    std::net::TcpStream::connect_timeout(&address, Duration::from_millis(PROBE_MS)).is_ok()
+}
+
+fn no_client(why: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: "sluice".into(),
+        line: None,
+        path: String::new(),
+        message: format!("the HTTP client cannot be built: {why}"),
+        help: None,
+    }
+}
+
+/// Run `work` off the runtime's threads; nothing in it may be cancelled half-way.
+async fn on_thread<T: Send + 'static, R: Send + 'static>(
+    state: T,
+    work: impl FnOnce(&T) -> R + Send + 'static,
+) -> (T, R) {
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work(&state);
+        (state, result)
+    });
+    done.await.expect("building a snapshot does not panic")
+}
+
+/// Build what `source` says without serving it, and describe it.
+///
+/// # Errors
+/// Whatever [`App::start`] would report, but for an address in use.
+pub fn check(source: Source) -> Result<Vec<String>, StartError> {
+    let engine = Engine::new().map_err(|error| StartError::Engine(error.to_string()))?;
+    // Nobody calls the demo's upstream; any address will do.
+    let demo = matches!(source, Source::Embedded).then_some(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let builder = Builder {
+        source,
+        listen: None,
+        engine,
+        demo,
+    };
+    let (snapshot, notes) = builder.build(None).map_err(StartError::Wrong)?;
+    let notes = notes.iter().map(ToString::to_string);
+    Ok(notes
+        .chain(describe(&snapshot))
+        .chain(["No mistakes.".to_owned()])
+        .collect())
+}
+
+// === reload ===
+
+/// Follow the files: build, then swap, or keep what runs and say why.
+async fn reload(
+    builder: Builder,
+    mut seen: u64,
+    mut watcher: Watcher,
+    current: Arc<Current>,
+    report: watch::Sender<ReloadState>,
+) {
+    let mut builder = builder;
+    loop {
+        watcher.changed().await;
+        let old = current.load();
+        let (returned, attempt) = on_thread((builder, old.clone(), seen), rebuild).await;
+        builder = returned.0;
+        let Some(attempt) = attempt else { continue };
+        watcher = Watcher::new(&attempt.watched);
+        seen = attempt.seen;
+        match attempt.built {
+            Ok((snapshot, notes)) => {
+                log_diagnostics(&notes);
+                let (generation, changes) = (snapshot.generation, changes(&old, &snapshot));
+                tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
+                current.swap(snapshot);
+                report.send_replace(ReloadState {
+                    generation,
+                    changes,
+                    refused: Vec::new(),
+                });
+            }
+            Err(diagnostics) => {
+                log_diagnostics(&diagnostics);
+                tracing::error!("The change was refused; what ran before runs on.");
+                let refused = diagnostics.iter().map(ToString::to_string).collect();
+                report.send_modify(|state| state.refused = refused);
+            }
+        }
+    }
+}
+
+/// What a look at changed files came to.
+struct Rebuilt {
+    seen: u64,
+    watched: Vec<PathBuf>,
+    built: Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>,
+}
+
+/// Build anew if the files are not as `seen`; none if they are.
+fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, u64)) -> Option<Rebuilt> {
+    let watched = builder.watched(old);
+    let mut now = fingerprint(&watched);
+    if now == *seen {
+        return None;
+    }
+    let mut built = builder.build(Some(old));
+    for _ in 0..REBUILDS_MAX {
+        // Files that changed while they were read may have been read by halves.
+        let after = fingerprint(&watched);
+        if after == now {
+            break;
+        }
+        now = after;
+        built = builder.build(Some(old));
+    }
+    let watched = built
+        .as_ref()
+        .map_or(watched, |(snapshot, _)| builder.watched(snapshot));
+    Some(Rebuilt {
+        seen: fingerprint(&watched),
+        watched,
+        built,
+    })
+}
+
+/// What a reload changed, a line each.
+fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
+    let models = |snapshot: &Snapshot| {
+        let routes = snapshot.config.models.routes.iter();
+        let upstream = |at: usize| &snapshot.config.upstreams[at].name;
+        routes
+            .map(|route| {
+                let targets = route
+                    .targets
+                    .iter()
+                    .map(|target| format!("{}/{}", upstream(target.upstream), target.model));
+                (
+                    route.pattern.clone(),
+                    targets.collect::<Vec<_>>().join(", "),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let hooks = |snapshot: &Snapshot| {
+        let described = |info: HookInfo| {
+            (
+                info.name.clone(),
+                format!("{} {:.12}", info.source, info.digest),
+            )
+        };
+        snapshot
+            .hooks
+            .describe()
+            .into_iter()
+            .map(described)
+            .collect::<Vec<_>>()
+    };
+    let mut lines = difference("model", &models(old), &models(new));
+    lines.extend(difference("hook", &hooks(old), &hooks(new)));
+    lines
+}
+
+/// Entries added, changed and removed between two lists of name and state.
+fn difference(what: &str, old: &[(String, String)], new: &[(String, String)]) -> Vec<String> {
+    let state = |list: &[(String, String)], name: &str| {
+        list.iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, state)| state.clone())
+    };
+    let mut lines = Vec::new();
+    for (name, now) in new {
+        match state(old, name) {
+            None => lines.push(format!("{what} `{name}` added ({now})")),
+            Some(before) if before != *now => {
+                lines.push(format!("{what} `{name}` changed ({before} -> {now})"))
+            }
+            Some(_) => {}
+        }
+    }
+    let removed = old.iter().filter(|(name, _)| state(new, name).is_none());
+    lines.extend(removed.map(|(name, _)| format!("{what} `{name}` removed")));
+    lines
+}
+
+fn describe(snapshot: &Snapshot) -> Vec<String> {
+    let names: Vec<_> = snapshot
+        .config
+        .models
+        .routes
+        .iter()
+        .map(|route| route.pattern.as_str())
+        .collect();
+    let hooks = snapshot.hooks.describe();
+    let hooks: Vec<_> = hooks
+        .iter()
+        .map(|info| format!("{} ({})", info.name, info.source))
+        .collect();
+    vec![
+        format!("Models: {}.", names.join(", ")),
+        format!(
+            "Hooks: {}.",
+            if hooks.is_empty() {
+                "none".into()
+            } else {
+                hooks.join(", ")
+            }
+        ),
+    ]
+}
+
+fn log_diagnostics(diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        match diagnostic.severity {
+            Severity::Error => tracing::error!("{diagnostic}"),
+            Severity::Warning => tracing::warn!("{diagnostic}"),
+            Severity::Note => tracing::info!("{diagnostic}"),
+        }
+    }
+}
+
+fn list(diagnostics: &[Diagnostic]) -> String {
+    diagnostics
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}

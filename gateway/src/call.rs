@@ -1,0 +1,167 @@
+//! One call: what logs, headers and metrics show of it.
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use sluice_codec::ir::{Losses, Usage};
+
+use crate::error::Error;
+use crate::hook::Session;
+
+/// Longest value of a report header, in bytes: some proxies cut at 8 KiB in all.
+const HEADER_BYTES_MAX: usize = 512;
+
+/// The record of one call, from its first byte to its last. Dropping it ends
+/// the call and writes its one log line, on disconnect too.
+#[derive(Debug)]
+pub struct Call {
+    /// `req_` and a random part: in the log, the `request-id` header, errors.
+    pub id: String,
+    /// The model's name as requested.
+    pub model: String,
+    /// Whether the client wants a stream.
+    pub stream: bool,
+    /// Size of the client's body, in bytes.
+    pub request_bytes: usize,
+    /// `upstream/model` of the latest attempt.
+    pub target: Option<String>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Fields that could not be carried.
+    pub losses: Losses,
+    /// Token counts, once they are known.
+    pub usage: Option<Usage>,
+    /// Changes by hooks, as `hook: pointer before -> after`.
+    pub edits: Vec<String>,
+    /// Hooks that failed and were skipped.
+    pub hook_failures: Vec<String>,
+    /// The snapshot it runs on.
+    pub generation: u64,
+    outcome: Outcome,
+    began: Instant,
+    first_byte_ms: Option<u64>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+enum Outcome {
+    /// The client left before the end.
+    Abandoned,
+    /// All of the answer was given out.
+    Answered,
+    /// An error was given out in the answer's place, or in its middle.
+    Failed { status: u16, message: String },
+}
+
+impl Call {
+    /// A call begins.
+    pub fn begin(generation: u64, request_bytes: usize) -> Self {
+        Self {
+            id: format!("req_{:016x}", fastrand::u64(..)),
+            model: String::new(),
+            stream: false,
+            request_bytes,
+            target: None,
+            attempts: 0,
+            losses: Losses::default(),
+            usage: None,
+            edits: Vec::new(),
+            hook_failures: Vec::new(),
+            generation,
+            outcome: Outcome::Abandoned,
+            began: Instant::now(),
+            first_byte_ms: None,
+        }
+    }
+
+    /// The first bytes of the answer are on their way.
+    pub fn first_byte(&mut self) {
+        let elapsed = self.elapsed_ms();
+        self.first_byte_ms.get_or_insert(elapsed);
+    }
+
+    /// All of the answer was given out.
+    pub fn answered(&mut self) {
+        self.outcome = Outcome::Answered;
+    }
+
+    /// `error` was given out.
+    pub fn failed(&mut self, error: &Error) {
+        self.outcome = Outcome::Failed {
+            status: error.status,
+            message: error.message.clone(),
+        };
+    }
+
+    /// Take over what the hooks did.
+    pub fn note_hooks(&mut self, session: &Session) {
+        self.edits = session.edits().iter().map(ToString::to_string).collect();
+        self.hook_failures = session.failures().iter().map(ToString::to_string).collect();
+    }
+
+    /// Header value that reports the losses; none if there are none.
+    pub fn losses_header(&self) -> Option<String> {
+        let listed = self.losses.listed().iter().map(|loss| loss.path.as_str());
+        header_list(self.losses.count(), listed)
+    }
+
+    /// Header value that reports failed hooks; none if there are none.
+    pub fn hooks_header(&self) -> Option<String> {
+        header_list(
+            self.hook_failures.len(),
+            self.hook_failures.iter().map(String::as_str),
+        )
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let usage = self.usage.take().unwrap_or_default();
+        let (outcome, status, error) = match &self.outcome {
+            Outcome::Abandoned => ("client left", 499, ""),
+            Outcome::Answered => ("answered", 200, ""),
+            Outcome::Failed { status, message } => ("failed", *status, message.as_str()),
+        };
+        tracing::info!(
+            call = %self.id,
+            model = %self.model,
+            stream = self.stream,
+            target = self.target.as_deref().unwrap_or(""),
+            attempts = self.attempts,
+            generation = self.generation,
+            outcome,
+            status,
+            error,
+            ms = self.elapsed_ms(),
+            first_byte_ms = self.first_byte_ms,
+            input_tokens = usage.input,
+            output_tokens = usage.output,
+            cached_tokens = usage.cache_read,
+            losses = self.losses.count(),
+            edits = %self.edits.join("; "),
+            hook_failures = %self.hook_failures.join("; "),
+            "Call finished."
+        );
+    }
+}
+
+/// `count; first, second, ...` in visible ASCII, cut to a header's size.
+fn header_list<'a>(count: usize, items: impl Iterator<Item = &'a str>) -> Option<String> {
+    if count == 0 {
+        return None;
+    }
+    let mut value = count.to_string();
+    for (i, item) in items.enumerate() {
+        if value.len() + item.len() > HEADER_BYTES_MAX {
+            value.push_str(", ...");
+            break;
+        }
+        let _ = write!(value, "{} {item}", if i == 0 { ";" } else { "," });
+    }
+    value.retain(|c| c == ' ' || c.is_ascii_graphic());
+    Some(value)
+}

@@ -1,0 +1,64 @@
+//! The command line, one file a command.
+
+mod check;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A gateway that lets Claude Code run on any model.
+///
+/// Clients that speak the Anthropic Messages API talk to Sluice; Sluice talks to
+/// any OpenAI-compatible upstream, and lets WebAssembly hooks see and change
+/// every request and answer on the way. Configuration and hooks reload while
+/// calls run.
+///
+/// Try it without a key:
+///
+///   sluice serve
+///   ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_AUTH_TOKEN=any ANTHROPIC_MODEL=demo claude
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, verbatim_doc_comment)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    ///
+    /// Without --config it starts its embedded default: loopback only, the model
+    /// `demo`, and an upstream for each well-known key variable that is set
+    /// (OPENAI_API_KEY, DEEPSEEK_API_KEY, ...). The log level is taken from
+    /// SLUICE_LOG (default `info`).
+    #[command(verbatim_doc_comment)]
+    Serve {
+        /// Native YAML or a LiteLLM `config.yaml`; watched, and reloaded on change.
+        #[arg(long, short, value_name = "FILE", env = "SLUICE_CONFIG")]
+        config: Option<PathBuf>,
+        /// Where clients connect; overrides the file's `listen`.
+        #[arg(long, short, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+    },
+    /// Check a configuration as `serve` would read it, and print every mistake.
+    ///
+    /// Loads the hooks too. Exit code 0 if `serve` would start, 1 if not.
+    #[command(verbatim_doc_comment)]
+    Check {
+        /// Native YAML or a LiteLLM `config.yaml`; the embedded default without.
+        #[arg(long, short, value_name = "FILE", env = "SLUICE_CONFIG")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Run the command that the process was started with.
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve { config, listen } => serve::run(config, listen),
+        Command::Check { config } => check::run(config.as_deref()),
+    }
+}

@@ -1,0 +1,377 @@
+//! A YAML file as a document: its values, the lines they stand on, the
+//! variables in them, and everything found wrong with it.
+//!
+//! Reading goes on after a finding, so that one run reports them all. Messages
+//! name keys and choices, never a value that could be a secret.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser};
+use serde_yaml::Value;
+
+use super::variables::{self, Environment};
+use super::{Diagnostic, Severity, nearest};
+
+/// One file, read.
+pub(super) struct Document {
+    file: String,
+    root: Value,
+    lines: HashMap<String, usize>,
+    findings: RefCell<Vec<Diagnostic>>,
+}
+
+impl Document {
+    /// Read `text`, with its variables taken from `environment`.
+    pub(super) fn read(
+        file: &str,
+        text: &str,
+        environment: Environment<'_>,
+    ) -> Result<Self, Diagnostic> {
+        let mut root: Value =
+            serde_yaml::from_str(text).map_err(|error| malformed(file, &error))?;
+        root.apply_merge()
+            .map_err(|error| malformed(file, &error))?;
+        let document = Self {
+            file: file.to_owned(),
+            lines: lines(text),
+            findings: RefCell::default(),
+            root: Value::Null,
+        };
+        document.resolve(&mut root, "", environment);
+        Ok(Self { root, ..document })
+    }
+
+    /// Where reading begins.
+    pub(super) fn root(&self) -> Node<'_> {
+        Node {
+            document: self,
+            value: &self.root,
+            path: String::new(),
+        }
+    }
+
+    /// What was found, in the order of the file.
+    pub(super) fn into_findings(self) -> Vec<Diagnostic> {
+        let mut findings = self.findings.into_inner();
+        findings.sort_by_key(|finding| finding.line);
+        findings
+    }
+
+    /// Put the variables' values in place of their names.
+    fn resolve(&self, value: &mut Value, path: &str, environment: Environment<'_>) {
+        match value {
+            Value::String(text) => match variables::resolve(text, environment) {
+                Ok(resolved) => *text = resolved,
+                Err(missing) => {
+                    self.find(
+                        Severity::Error,
+                        path,
+                        missing.to_string(),
+                        Some(missing.help()),
+                    );
+                }
+            },
+            Value::Sequence(items) => {
+                for (i, item) in items.iter_mut().enumerate() {
+                    self.resolve(item, &format!("{path}[{i}]"), environment);
+                }
+            }
+            Value::Mapping(members) => {
+                for (key, member) in members.iter_mut() {
+                    self.resolve(member, &child(path, &key_text(key)), environment);
+                }
+            }
+            Value::Tagged(tagged) => self.resolve(&mut tagged.value, path, environment),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn find(&self, severity: Severity, path: &str, message: String, help: Option<String>) {
+        let diagnostic = Diagnostic {
+            severity,
+            file: self.file.clone(),
+            line: self.line(path),
+            path: path.to_owned(),
+            message,
+            help,
+        };
+        self.findings.borrow_mut().push(diagnostic);
+    }
+
+    /// The line of `path`, or of what holds it where an alias stands for it.
+    fn line(&self, path: &str) -> Option<usize> {
+        let mut path = path;
+        loop {
+            if let Some(line) = self.lines.get(path) {
+                return Some(*line);
+            }
+            path = &path[..path.rfind(['.', '['])?];
+        }
+    }
+}
+
+/// One value, and where it stands.
+#[derive(Clone)]
+pub(super) struct Node<'d> {
+    document: &'d Document,
+    value: &'d Value,
+    path: String,
+}
+
+impl<'d> Node<'d> {
+    /// Report that nothing can start like this.
+    pub(super) fn error(&self, message: impl Into<String>, help: Option<String>) {
+        self.document
+            .find(Severity::Error, &self.path, message.into(), help);
+    }
+
+    /// Report that it works, but not as written.
+    pub(super) fn warn(&self, message: impl Into<String>, help: Option<String>) {
+        self.document
+            .find(Severity::Warning, &self.path, message.into(), help);
+    }
+
+    /// Report that `name` is none of the `known` ones.
+    pub(super) fn unknown<'k>(
+        &self,
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) {
+        let help = nearest(name, known).map(|nearest| format!("did you mean `{nearest}`?"));
+        self.error(format!("no {what} named `{name}`"), help);
+    }
+
+    /// `sluice.yaml:12: hooks.chain[0]`
+    pub(super) fn place(&self) -> String {
+        let file = &self.document.file;
+        match self.document.line(&self.path) {
+            Some(line) => format!("{file}:{line}: {}", self.path),
+            None => format!("{file}: {}", self.path),
+        }
+    }
+
+    pub(super) fn value(&self) -> &'d Value {
+        self.value
+    }
+
+    /// The text; reported if it is something else.
+    pub(super) fn text(&self) -> Option<&'d str> {
+        if self.value.as_str().is_none() {
+            self.mismatch("a string");
+        }
+        self.value.as_str()
+    }
+
+    /// A whole number from `min`; reported if it is something else.
+    pub(super) fn count(&self, min: u64) -> Option<u64> {
+        // A variable's value is text, whatever it says.
+        let count = self
+            .value
+            .as_u64()
+            .or_else(|| self.value.as_str()?.parse().ok());
+        match count {
+            Some(count) if count >= min => Some(count),
+            _ => {
+                self.mismatch(&format!("a whole number from {min}"));
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`; reported if it is something else.
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = self
+            .value
+            .as_bool()
+            .or_else(|| self.value.as_str()?.parse().ok());
+        if flag.is_none() {
+            self.mismatch("`true` or `false`");
+        }
+        flag
+    }
+
+    /// One of `choices`, by name; reported if it is something else.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let name = self.text()?;
+        let choice = choices
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value);
+        if choice.is_none() {
+            let known: Vec<_> = choices
+                .iter()
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            self.error(format!("`{name}` is not one of {}", known.join(", ")), None);
+        }
+        choice
+    }
+
+    /// The items; reported if it is no list.
+    pub(super) fn list(&self) -> Vec<Self> {
+        let Some(items) = self.value.as_sequence() else {
+            self.mismatch("a list");
+            return Vec::new();
+        };
+        let item = |(i, value)| Node {
+            document: self.document,
+            value,
+            path: format!("{}[{i}]", self.path),
+        };
+        items.iter().enumerate().map(item).collect()
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.list()
+            .iter()
+            .filter_map(|item| item.text().map(str::to_owned))
+            .collect()
+    }
+
+    /// The members by key, those that are `null` left out; reported if it is no
+    /// mapping.
+    pub(super) fn members(&self) -> Vec<(String, Self)> {
+        let Some(members) = self.value.as_mapping() else {
+            self.mismatch("a mapping");
+            return Vec::new();
+        };
+        let member = |(key, value)| {
+            let key = key_text(key);
+            let path = child(&self.path, &key);
+            (
+                key,
+                Node {
+                    document: self.document,
+                    value,
+                    path,
+                },
+            )
+        };
+        members
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(member)
+            .collect()
+    }
+
+    /// The members that are `known`; every other is reported.
+    pub(super) fn object(&self, known: &[&str]) -> HashMap<String, Self> {
+        let (members, others): (Vec<_>, Vec<_>) = self
+            .members()
+            .into_iter()
+            .partition(|(key, _)| known.contains(&key.as_str()));
+        for (key, node) in others {
+            node.unknown("setting", &key, known.iter().copied());
+        }
+        members.into_iter().collect()
+    }
+
+    fn mismatch(&self, expected: &str) {
+        let found = match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Sequence(_) => "a list",
+            Value::Mapping(_) => "a mapping",
+            Value::Tagged(_) => "a tagged value",
+        };
+        self.error(format!("expected {expected}, got {found}"), None);
+    }
+}
+
+/// The lines of all paths, counted from 1.
+fn lines(text: &str) -> HashMap<String, usize> {
+    let mut lines = HashMap::new();
+    let mut events = Parser::new_from_str(text).filter_map(Result::ok).peekable();
+    while let Some((event, _)) = events.peek() {
+        if is_node(event) {
+            locate(&mut events, String::new(), &mut lines);
+        } else {
+            events.next();
+        }
+    }
+    lines
+}
+
+fn is_node(event: &Event<'_>) -> bool {
+    use Event::{Alias, MappingStart, Scalar, SequenceStart};
+    matches!(
+        event,
+        Alias(_) | MappingStart(..) | Scalar(..) | SequenceStart(..)
+    )
+}
+
+/// Note the lines of the node that `events` is at, and move past it.
+fn locate<'t>(
+    events: &mut std::iter::Peekable<impl Iterator<Item = (Event<'t>, saphyr_parser::Span)>>,
+    path: String,
+    lines: &mut HashMap<String, usize>,
+) {
+    let Some((event, span)) = events.next() else {
+        return;
+    };
+    let line = span.start.line();
+    match event {
+        Event::MappingStart(..) => {
+            while let Some((event, span)) = events.peek()
+                && !matches!(event, Event::MappingEnd)
+            {
+                // The key's line: a mapping below it begins on the next.
+                let line = span.start.line();
+                let key = match event {
+                    Event::Scalar(text, ..) => text.to_string(),
+                    _ => String::new(),
+                };
+                let path = child(&path, &key);
+                locate(events, String::from("?"), lines);
+                locate(events, path.clone(), lines);
+                lines.insert(path, line);
+            }
+            events.next();
+        }
+        Event::SequenceStart(..) => {
+            let mut i = 0;
+            while let Some((event, _)) = events.peek()
+                && !matches!(event, Event::SequenceEnd)
+            {
+                locate(events, format!("{path}[{i}]"), lines);
+                i += 1;
+            }
+            events.next();
+        }
+        _ => {}
+    }
+    lines.insert(path, line);
+}
+
+fn malformed(file: &str, error: &serde_yaml::Error) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        line: error.location().map(|at| at.line()),
+        path: String::new(),
+        message: format!("not YAML: {error}"),
+        help: None,
+    }
+}
+
+fn key_text(key: &Value) -> String {
+    match key {
+        Value::String(text) => text.clone(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        _ => "?".into(),
+    }
+}
+
+fn child(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}

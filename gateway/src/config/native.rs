@@ -1,0 +1,503 @@
+//! Sluice's own schema: a document to the configuration as used.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_yaml::Value;
+use sluice_codec::dialect::chat::Accent;
+
+use super::catalogue::{Catalogue, GENERIC, Row};
+use super::document::Node;
+use super::variables::Environment;
+use super::{
+    Config, Grants, HookEntry, HookLimits, Hooks, Limits, Match, Models, OnFailure, Prompt, Route,
+    Target, Upstream,
+};
+use crate::provider::Dialect;
+use crate::secret::Secret;
+
+/// The settings of each mapping; `config/sluice.yaml` shows them all.
+pub(super) mod settings {
+    pub(in crate::config) const TOP: [&str; 6] =
+        ["listen", "keys", "limits", "upstreams", "models", "hooks"];
+    pub(in crate::config) const LIMITS: [&str; 6] = [
+        "body_bytes_max",
+        "head_hold_ms",
+        "ping_interval_ms",
+        "connect_timeout_ms",
+        "first_byte_timeout_ms",
+        "idle_timeout_ms",
+    ];
+    pub(in crate::config) const UPSTREAM: [&str; 5] =
+        ["provider", "base_url", "api_key", "headers", "accent"];
+    pub(in crate::config) const TARGET: [&str; 2] = ["upstream", "model"];
+    pub(in crate::config) const HOOKS: [&str; 2] = ["folder", "chain"];
+    pub(in crate::config) const ENTRY: [&str; 8] = [
+        "hook",
+        "enabled",
+        "match",
+        "config",
+        "limits",
+        "on_failure",
+        "hold_streams",
+        "grants",
+    ];
+    pub(in crate::config) const MATCH: [&str; 2] = ["models", "upstreams"];
+    pub(in crate::config) const HOOK_LIMITS: [&str; 5] = [
+        "time_ms",
+        "memory_bytes_max",
+        "instances_max",
+        "calls_per_instance_max",
+        "output_bytes_max",
+    ];
+    pub(in crate::config) const GRANTS: [&str; 2] = ["headers", "prompt"];
+}
+
+/// The folder that is watched for hooks when the file names none.
+pub(super) const HOOK_FOLDER: &str = "hooks";
+
+/// What surrounds a file.
+pub(super) struct Surroundings<'s> {
+    pub(super) catalogue: &'s Catalogue,
+    pub(super) environment: Environment<'s>,
+    /// The folder that relative paths begin at; none for the embedded default.
+    pub(super) folder: Option<&'s Path>,
+}
+
+/// Read the whole file. What is wrong is reported at its node, and left out of
+/// the result, which is then not to be used.
+pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
+    let members = root.object(&settings::TOP);
+    let upstreams = members
+        .get("upstreams")
+        .map(|node| upstreams(node, around))
+        .unwrap_or_default();
+    let names: Vec<_> = upstreams
+        .iter()
+        .map(|upstream| upstream.name.clone())
+        .collect();
+    let models = members
+        .get("models")
+        .map(|node| models(node, &names))
+        .unwrap_or_default();
+    if models.routes.is_empty() && !members.contains_key("models") {
+        let help = "add `models:` with a name and its targets; `config/minimal.yaml` is an example";
+        root.error("no models, so nothing can be asked for", Some(help.into()));
+    }
+    Config {
+        listen: members
+            .get("listen")
+            .and_then(listen)
+            .unwrap_or(super::LISTEN),
+        keys: members.get("keys").map(keys).unwrap_or_default(),
+        limits: members.get("limits").map(limits).unwrap_or_default(),
+        upstreams,
+        models,
+        hooks: hooks(members.get("hooks"), &names, around.folder),
+    }
+}
+
+fn listen(node: &Node<'_>) -> Option<SocketAddr> {
+    let text = node.text()?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let help = "write it as `127.0.0.1:4000`, or `0.0.0.0:4000` for all interfaces";
+        node.error(
+            format!("`{text}` is no address with a port"),
+            Some(help.into()),
+        );
+    }
+    address
+}
+
+fn keys(node: &Node<'_>) -> Vec<Secret> {
+    node.list().iter().filter_map(secret).collect()
+}
+
+/// A credential: not empty, and fit for a header.
+fn secret(node: &Node<'_>) -> Option<Secret> {
+    let text = node.text()?;
+    if text.is_empty() || http::HeaderValue::try_from(text).is_err() {
+        node.error("expected a key: one line of visible characters", None);
+        return None;
+    }
+    Some(Secret::new(text))
+}
+
+fn limits(node: &Node<'_>) -> Limits {
+    let members = node.object(&settings::LIMITS);
+    let default = Limits::default();
+    let count = |name: &str, default: u64| {
+        members
+            .get(name)
+            .and_then(|node| node.count(1))
+            .unwrap_or(default)
+    };
+    Limits {
+        body_bytes_max: size(count("body_bytes_max", default.body_bytes_max as u64)),
+        head_hold_ms: count("head_hold_ms", default.head_hold_ms),
+        ping_interval_ms: count("ping_interval_ms", default.ping_interval_ms),
+        connect_timeout_ms: count("connect_timeout_ms", default.connect_timeout_ms),
+        first_byte_timeout_ms: count("first_byte_timeout_ms", default.first_byte_timeout_ms),
+        idle_timeout_ms: count("idle_timeout_ms", default.idle_timeout_ms),
+    }
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+// === upstreams ===
+
+fn upstreams(node: &Node<'_>, around: &Surroundings<'_>) -> Vec<Upstream> {
+    node.members()
+        .into_iter()
+        .filter_map(|(name, node)| upstream(name, &node, around))
+        .collect()
+}
+
+/// An upstream, even a faulty one: models that name it are not to blame.
+fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<Upstream> {
+    let members = node.object(&settings::UPSTREAM);
+    let provider = members
+        .get("provider")
+        .and_then(Node::text)
+        .unwrap_or(GENERIC);
+    let row = around.catalogue.row(provider);
+    if let (None, Some(node)) = (row, members.get("provider")) {
+        node.unknown("provider", provider, around.catalogue.names());
+    }
+    let written = members.get("base_url");
+    let base_url = written
+        .and_then(base_url)
+        .or_else(|| row.and_then(|row| row.base_url.clone()));
+    if base_url.is_none() && written.is_none() && row.is_some() {
+        let help = "add the URL that `/chat/completions` is appended to";
+        node.error(
+            format!("no `base_url`, and provider `{provider}` has none by default"),
+            Some(help.into()),
+        );
+    }
+    let own_key = members.get("api_key").and_then(secret);
+    let customary = || {
+        row.filter(|_| !members.contains_key("api_key"))
+            .and_then(|row| key_of(row, around))
+    };
+    Some(Upstream {
+        name,
+        provider: provider.to_owned(),
+        dialect: Dialect::ChatCompletions,
+        base_url: base_url.unwrap_or_default(),
+        api_key: own_key.or_else(customary),
+        headers: members.get("headers").map(headers).unwrap_or_default(),
+        accent: accent(row, members.get("accent")),
+    })
+}
+
+/// The key in the variable that is the vendor's custom.
+pub(super) fn key_of(row: &Row, around: &Surroundings<'_>) -> Option<Secret> {
+    let key = (around.environment)(row.key_variable.as_deref()?)?;
+    (!key.is_empty() && http::HeaderValue::try_from(&key).is_ok()).then(|| Secret::new(key))
+}
+
+/// A URL to append the dialect's path to.
+pub(super) fn base_url(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?.trim_end_matches('/');
+    let uri = text.parse::<http::Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    let Some(uri) = uri else {
+        node.error("not an `http://` or `https://` URL", None);
+        return None;
+    };
+    if uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+        || uri.query().is_some()
+    {
+        let help = "put the credential into `api_key` or `headers`";
+        node.error(
+            "a base URL takes no user, password or query",
+            Some(help.into()),
+        );
+        return None;
+    }
+    let path = Dialect::ChatCompletions.path();
+    match text.strip_suffix(path) {
+        Some(base) => {
+            node.warn(format!("`{path}` is appended by Sluice; taken off"), None);
+            Some(base.to_owned())
+        }
+        None => Some(text.to_owned()),
+    }
+}
+
+/// Headers of every request to an upstream.
+pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
+    /// These say how the body travels, which is not the operator's to say.
+    const RESERVED: [&str; 5] = [
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+    ];
+    let header = |(name, node): (String, Node<'_>)| {
+        let name = name.to_ascii_lowercase();
+        if http::HeaderName::try_from(&name).is_err() || RESERVED.contains(&name.as_str()) {
+            node.error(format!("`{name}` is no header that can be set"), None);
+            return None;
+        }
+        Some((name, secret(&node)?))
+    };
+    node.members().into_iter().filter_map(header).collect()
+}
+
+/// The row's accent, under what the file says.
+pub(super) fn accent(row: Option<&Row>, written: Option<&Node<'_>>) -> Accent {
+    let mut fields: BTreeMap<String, Value> = row.map(|row| row.accent.clone()).unwrap_or_default();
+    for (name, node) in written.map(Node::members).unwrap_or_default() {
+        // Each by itself, so that every mistake is reported at its line.
+        let alone = BTreeMap::from([(name.clone(), node.value().clone())]);
+        match parsed(&alone) {
+            Ok(_) => drop(fields.insert(name, node.value().clone())),
+            Err(why) => node.error(why, None),
+        }
+    }
+    parsed(&fields).unwrap_or_default()
+}
+
+fn parsed(fields: &BTreeMap<String, Value>) -> Result<Accent, String> {
+    let value = serde_yaml::to_value(fields).map_err(|error| error.to_string())?;
+    serde_yaml::from_value(value).map_err(|error| error.to_string())
+}
+
+// === models ===
+
+fn models(node: &Node<'_>, upstreams: &[String]) -> Models {
+    let entries = node.members();
+    let mut routes: Vec<Route> = Vec::with_capacity(entries.len());
+    for (pattern, node) in &entries {
+        if pattern.is_empty() {
+            node.error("a model's name cannot be empty", None);
+        }
+        let mut node = node.clone();
+        // An alias leads to another entry, perhaps by way of a third.
+        for _ in 0..entries.len() {
+            let Some(name) = node.value().as_str() else {
+                break;
+            };
+            match entries.iter().find(|(known, _)| known == name) {
+                Some((_, aliased)) => node = aliased.clone(),
+                None => break,
+            }
+        }
+        if let Some(name) = node.value().as_str() {
+            if entries.iter().any(|(known, _)| known == name) {
+                node.error(format!("the alias `{name}` leads back to itself"), None);
+            } else {
+                node.unknown(
+                    "model",
+                    name,
+                    entries.iter().map(|(known, _)| known.as_str()),
+                );
+            }
+            continue;
+        }
+        let targets = targets(&node, pattern, upstreams);
+        routes.push(Route {
+            pattern: pattern.clone(),
+            targets,
+        });
+    }
+    Models { routes }
+}
+
+fn targets(node: &Node<'_>, pattern: &str, upstreams: &[String]) -> Vec<Target> {
+    if node.value().is_mapping() {
+        return target(node, pattern, upstreams).into_iter().collect();
+    }
+    let items = node.list();
+    if items.is_empty() && node.value().is_sequence() {
+        node.error(
+            "no targets",
+            Some("add `{ upstream: ..., model: ... }`".into()),
+        );
+    }
+    items
+        .iter()
+        .filter_map(|item| target(item, pattern, upstreams))
+        .collect()
+}
+
+fn target(node: &Node<'_>, pattern: &str, upstreams: &[String]) -> Option<Target> {
+    let members = node.object(&settings::TARGET);
+    let Some(named) = members.get("upstream") else {
+        node.error("no `upstream`", Some("name one of `upstreams`".into()));
+        return None;
+    };
+    let name = named.text()?;
+    let position = upstreams.iter().position(|known| known == name);
+    if position.is_none() {
+        named.unknown("upstream", name, upstreams.iter().map(String::as_str));
+    }
+    // Without a name the requested one is sent.
+    let model = match members.get("model") {
+        Some(model) => model.text()?.to_owned(),
+        None => pattern.to_owned(),
+    };
+    let stars = |text: &str| text.matches('*').count();
+    if stars(&model) > stars(pattern) && members.contains_key("model") {
+        node.error(
+            format!("`{model}` has more `*` than the pattern `{pattern}` can fill"),
+            None,
+        );
+    }
+    Some(Target {
+        upstream: position?,
+        model,
+    })
+}
+
+// === hooks ===
+
+/// The chain when the file says nothing: what makes answers complete.
+const DEFAULT_CHAIN: [&str; 1] = ["inject-usage"];
+
+fn hooks(node: Option<&Node<'_>>, upstreams: &[String], base: Option<&Path>) -> Hooks {
+    let members = node
+        .map(|node| node.object(&settings::HOOKS))
+        .unwrap_or_default();
+    let folder = members
+        .get("folder")
+        .and_then(Node::text)
+        .unwrap_or(HOOK_FOLDER);
+    let chain = match members.get("chain") {
+        Some(node) => node
+            .list()
+            .iter()
+            .filter_map(|item| entry(item, upstreams))
+            .collect(),
+        None => default_chain(),
+    };
+    Hooks {
+        folder: base.map(|base| base.join(folder)),
+        chain,
+    }
+}
+
+/// The chain of a file that has none.
+pub(super) fn default_chain() -> Vec<HookEntry> {
+    DEFAULT_CHAIN
+        .iter()
+        .map(|name| HookEntry::named(*name, "the default chain"))
+        .collect()
+}
+
+fn entry(node: &Node<'_>, upstreams: &[String]) -> Option<HookEntry> {
+    if let Some(name) = node.value().as_str() {
+        return Some(HookEntry::named(name, node.place()));
+    }
+    let members = node.object(&settings::ENTRY);
+    let Some(name) = members.get("hook") else {
+        node.error(
+            "no `hook`",
+            Some("name a bundled hook, or a file of the folder without `.wasm`".into()),
+        );
+        return None;
+    };
+    let policies = [("skip", OnFailure::Skip), ("refuse", OnFailure::Refuse)];
+    let flag =
+        |name: &str, default: bool| members.get(name).and_then(Node::flag).unwrap_or(default);
+    Some(HookEntry {
+        enabled: flag("enabled", true),
+        matching: members
+            .get("match")
+            .map(|node| matching(node, upstreams))
+            .unwrap_or_default(),
+        config: members.get("config").map(config).unwrap_or_default(),
+        limits: members.get("limits").map(hook_limits).unwrap_or_default(),
+        on_failure: members
+            .get("on_failure")
+            .and_then(|node| node.choice(&policies)),
+        hold_streams: flag("hold_streams", false),
+        grants: members.get("grants").map(grants).unwrap_or_default(),
+        ..HookEntry::named(name.text()?, node.place())
+    })
+}
+
+fn matching(node: &Node<'_>, upstreams: &[String]) -> Match {
+    let members = node.object(&settings::MATCH);
+    for node in members.get("upstreams").map(Node::list).unwrap_or_default() {
+        if let Some(name) = node.text()
+            && !upstreams.iter().any(|known| known == name)
+        {
+            node.unknown("upstream", name, upstreams.iter().map(String::as_str));
+        }
+    }
+    let texts = |name: &str| members.get(name).map(Node::texts).unwrap_or_default();
+    Match {
+        models: texts("models"),
+        upstreams: texts("upstreams"),
+    }
+}
+
+/// The hook's own settings, which only the hook can judge.
+fn config(node: &Node<'_>) -> serde_json::Value {
+    serde_json::to_value(node.value()).unwrap_or_else(|error| {
+        node.error(format!("cannot be handed to a hook as JSON: {error}"), None);
+        serde_json::Value::Null
+    })
+}
+
+fn hook_limits(node: &Node<'_>) -> HookLimits {
+    /// What the pool of memories reserves for an instance; no hook gets more.
+    const MEMORY_BYTES_CEILING: u64 = crate::config::HOOK_MEMORY_BYTES_CEILING as u64;
+    let members = node.object(&settings::HOOK_LIMITS);
+    let default = HookLimits::default();
+    let count = |name: &str, default: u64| {
+        members
+            .get(name)
+            .and_then(|node| node.count(1))
+            .unwrap_or(default)
+    };
+    let memory = count("memory_bytes_max", default.memory_bytes_max as u64);
+    if let Some(node) = members.get("memory_bytes_max")
+        && memory > MEMORY_BYTES_CEILING
+    {
+        node.error(format!("at most {MEMORY_BYTES_CEILING}"), None);
+    }
+    HookLimits {
+        time_ms: count("time_ms", default.time_ms),
+        memory_bytes_max: size(memory),
+        instances_max: size(count("instances_max", default.instances_max as u64)),
+        calls_per_instance_max: u32::try_from(count(
+            "calls_per_instance_max",
+            u64::from(default.calls_per_instance_max),
+        ))
+        .unwrap_or(u32::MAX),
+        output_bytes_max: size(count("output_bytes_max", default.output_bytes_max as u64)),
+    }
+}
+
+fn grants(node: &Node<'_>) -> Grants {
+    let members = node.object(&settings::GRANTS);
+    let headers = members.get("headers").map(Node::texts).unwrap_or_default();
+    let levels = [
+        ("none", Prompt::None),
+        ("read", Prompt::Read),
+        ("write", Prompt::Write),
+    ];
+    Grants {
+        headers: headers
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect(),
+        prompt: members
+            .get("prompt")
+            .and_then(|node| node.choice(&levels))
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a call failed, in terms that every dialect can render: who is at fault,
+//! the status, and what to do.
+
+use std::borrow::Cow;
+
+use sluice_codec::dialect::chat::Refused;
+use sluice_codec::dialect::messages::{kind_of_status, status_of_kind};
+use sluice_codec::fields::DecodeError;
+
+use crate::hook::{HookError, Refusal};
+
+/// Who is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The client sent what cannot be served.
+    Client,
+    /// A hook refused, or failed under the policy `refuse`.
+    Hook,
+    /// The upstream refused, failed or was silent.
+    Upstream,
+}
+
+/// A failed call.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// Who is at fault.
+    pub origin: Origin,
+    /// HTTP status for the client.
+    pub status: u16,
+    /// Error kind in Anthropic's vocabulary.
+    pub kind: Cow<'static, str>,
+    /// What the client's user reads.
+    pub message: String,
+    /// Machine-readable details, JSON text.
+    pub details: Option<&'static str>,
+    /// Value of `retry-after`, as the upstream gave it or in seconds.
+    pub retry_after: Option<String>,
+    /// Whether the same request can ever succeed: clients retry for minutes
+    /// unless they are told that it cannot.
+    pub hopeless: bool,
+    /// Whether another target might do better.
+    pub try_next: bool,
+}
+
+impl Error {
+    fn new(origin: Origin, status: u16, message: impl Into<String>) -> Self {
+        Self {
+            origin,
+            status,
+            kind: Cow::Borrowed(kind_of_status(status)),
+            message: message.into(),
+            details: None,
+            retry_after: None,
+            hopeless: false,
+            try_next: false,
+        }
+    }
+
+    /// The client's request cannot be served with this status.
+    pub fn client(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            hopeless: true,
+            ..Self::new(Origin::Client, status, message)
+        }
+    }
+
+    /// The client showed no key, or an unknown one.
+    pub fn unauthorised() -> Self {
+        Self::client(
+            401,
+            "no valid API key: send one of the gateway's keys as `x-api-key` or bearer token",
+        )
+    }
+
+    /// A body larger than the limit, in bytes.
+    pub fn too_large(limit: usize) -> Self {
+        Self::client(
+            413,
+            format!("request body exceeds {limit} bytes (`limits.body_bytes_max`)"),
+        )
+    }
+
+    /// A model name that no route matches.
+    pub fn unknown_model(model: &str, nearest: &[String]) -> Self {
+        let nearest: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
+        let hint = match nearest.as_slice() {
+            [] => "no models are configured".to_owned(),
+            names => format!("did you mean {}?", names.join(", ")),
+        };
+        Self::client(404, format!("model `{model}` is not configured; {hint}"))
+    }
+
+    /// The upstream answered with an error.
+    pub fn upstream(name: &str, status: u16, message: &str) -> Self {
+        // The gateway's key failed, not the client's: trying again cannot help.
+        let hopeless = matches!(status, 401..=404);
+        // What is wrong with the request is wrong for every target.
+        let try_next = !matches!(status, 400 | 413 | 422);
+        // The words upon which clients act must stay at the front.
+        let message = if matches!(status, 400 | 413 | 422) {
+            message.to_owned()
+        } else {
+            format!("upstream `{name}`: {message}")
+        };
+        let status = if (400..600).contains(&status) {
+            status
+        } else {
+            502
+        };
+        Self {
+            hopeless,
+            try_next,
+            ..Self::new(Origin::Upstream, status, message)
+        }
+    }
+
+    /// The upstream failed inside an answer, with an error of this kind.
+    pub fn upstream_kind(name: &str, kind: &str, message: &str) -> Self {
+        let status = match status_of_kind(kind) {
+            500 => 502,
+            status => status,
+        };
+        Self::upstream(name, status, message)
+    }
+
+    /// The upstream could not be reached, or was silent for too long.
+    pub fn unreachable(name: &str, status: u16, what: &str) -> Self {
+        Self {
+            try_next: true,
+            ..Self::new(
+                Origin::Upstream,
+                status,
+                format!("upstream `{name}` {what}"),
+            )
+        }
+    }
+
+    /// A hook broke the call.
+    pub fn hook(message: impl Into<String>) -> Self {
+        Self::new(Origin::Hook, 500, message)
+    }
+
+    /// A hook said no.
+    pub fn refused(refusal: Refusal) -> Self {
+        let status = if (400..600).contains(&refusal.status) {
+            refusal.status
+        } else {
+            403
+        };
+        let retry_after = refusal
+            .retry_after_ms
+            .map(|ms| ms.div_ceil(1_000).to_string());
+        Self {
+            kind: if refusal.code.is_empty() {
+                Cow::Borrowed(kind_of_status(status))
+            } else {
+                Cow::Owned(refusal.code)
+            },
+            hopeless: retry_after.is_none(),
+            retry_after,
+            ..Self::new(Origin::Hook, status, refusal.message)
+        }
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Self::client(400, error.to_string())
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        let message = format!("{}: {}", refused.path, refused.message);
+        Self {
+            details: refused.details,
+            ..Self::client(400, message)
+        }
+    }
+}
+
+impl From<HookError> for Error {
+    fn from(error: HookError) -> Self {
+        Self::hook(error.to_string())
+    }
+}

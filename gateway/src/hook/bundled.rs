@@ -1,0 +1,12 @@
+//! The hooks inside the binary, built by `build.rs` from `hooks/`.
+
+/// A hook that ships with the gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundled {
+    /// Its name in a chain.
+    pub name: &'static str,
+    /// The component.
+    pub wasm: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/bundled.rs"));

@@ -1,0 +1,411 @@
+//! The chain of one snapshot: hooks found, compiled, checked and in order.
+//!
+//! Loading gathers every finding. A module whose bytes did not change is not
+//! compiled again, and a hook whose terms did not change either keeps its warm
+//! instances.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::bundled::bundled;
+use super::engine::Engine;
+use super::error::FailureKind;
+use super::module::Module;
+use super::pool::Hook;
+use super::session::{Facts, Session};
+use super::{Stage, StageSet};
+use crate::config::{Diagnostic, HookEntry, Hooks, Severity, nearest};
+use crate::route;
+
+/// Largest component that is read, in bytes: a Python one has 18 MB.
+const WASM_BYTES_MAX: u64 = 64 << 20;
+
+/// The hooks of one snapshot, in order.
+#[derive(Default)]
+pub struct Chain {
+    hooks: Vec<Arc<Hook>>,
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.describe()).finish()
+    }
+}
+
+/// A hook, for logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookInfo {
+    /// Its name.
+    pub name: String,
+    /// `bundled`, or its file.
+    pub source: String,
+    /// SHA-256 of its bytes, in hex.
+    pub digest: String,
+    /// The stages it has.
+    pub stages: StageSet,
+}
+
+/// A hook's bytes, and where they come from.
+struct Found {
+    source: String,
+    digest: String,
+    wasm: Bytes,
+}
+
+enum Bytes {
+    Bundled(&'static [u8]),
+    File(Vec<u8>),
+}
+
+impl Found {
+    fn new(source: String, wasm: Bytes) -> Self {
+        let mut found = Self {
+            source,
+            digest: String::new(),
+            wasm,
+        };
+        found.digest = Sha256::digest(found.wasm())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        found
+    }
+
+    fn wasm(&self) -> &[u8] {
+        match &self.wasm {
+            Bytes::Bundled(wasm) => wasm,
+            Bytes::File(wasm) => wasm,
+        }
+    }
+}
+
+impl Chain {
+    /// No hooks.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Load the hooks that `hooks` names, and bare files of its folder. Compiles:
+    /// not for a thread of the runtime. With any error nothing is loaded; the
+    /// findings of a chain that loads are warnings and notes.
+    pub fn load(
+        engine: &Arc<Engine>,
+        hooks: &Hooks,
+        previous: Option<&Chain>,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut loader = Loader {
+            engine,
+            previous,
+            diagnostics: Vec::new(),
+        };
+        let mut files = loader.folder(hooks.folder.as_deref());
+        let wanted = loader.resolve(hooks, &mut files);
+        let modules = loader.compile(&wanted);
+        let hooks: Vec<_> = wanted
+            .into_iter()
+            .filter_map(|(entry, found)| loader.admit(entry, &found, &modules))
+            .collect();
+        if loader
+            .diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        {
+            return Err(loader.diagnostics);
+        }
+        Ok((Self { hooks }, loader.diagnostics))
+    }
+
+    /// The hooks, in order.
+    pub fn describe(&self) -> Vec<HookInfo> {
+        let info = |hook: &Arc<Hook>| HookInfo {
+            name: hook.entry.name.clone(),
+            source: hook.source.clone(),
+            digest: hook.digest.clone(),
+            stages: hook.stages,
+        };
+        self.hooks.iter().map(info).collect()
+    }
+
+    /// The hooks that run on a call with these facts.
+    pub fn session(&self, facts: Facts) -> Session {
+        let matches = |hook: &&Arc<Hook>| {
+            let models = &hook.entry.matching.models;
+            models.is_empty()
+                || models
+                    .iter()
+                    .any(|pattern| route::matches(pattern, &facts.model))
+        };
+        let hooks: Vec<_> = self.hooks.iter().filter(matches).cloned().collect();
+        Session::new(hooks.into_iter(), facts)
+    }
+}
+
+struct Loader<'l> {
+    engine: &'l Arc<Engine>,
+    previous: Option<&'l Chain>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn say(&mut self, severity: Severity, place: &str, message: String) {
+        self.diagnostics.push(Diagnostic {
+            severity,
+            file: place.to_owned(),
+            line: None,
+            path: String::new(),
+            message,
+            help: None,
+        });
+    }
+
+    /// The `.wasm` files of the folder by name. One that is absent is empty.
+    fn folder(&mut self, folder: Option<&Path>) -> HashMap<String, Found> {
+        let mut files = HashMap::new();
+        let Some(entries) = folder.and_then(|folder| std::fs::read_dir(folder).ok()) else {
+            return files;
+        };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let Some(name) = hook_name(&path) else {
+                continue;
+            };
+            match read(&path) {
+                Ok(wasm) => {
+                    files.insert(
+                        name,
+                        Found::new(path.display().to_string(), Bytes::File(wasm)),
+                    );
+                }
+                Err(why) => {
+                    self.say(
+                        Severity::Error,
+                        &path.display().to_string(),
+                        format!("cannot be read: {why}"),
+                    );
+                }
+            }
+        }
+        files
+    }
+
+    /// The chain's entries with their bytes, then the bare files.
+    fn resolve(
+        &mut self,
+        hooks: &Hooks,
+        files: &mut HashMap<String, Found>,
+    ) -> Vec<(HookEntry, Found)> {
+        let mut wanted = Vec::new();
+        let named: Vec<_> = hooks.chain.iter().map(|entry| entry.name.clone()).collect();
+        for entry in hooks.chain.iter().filter(|entry| entry.enabled) {
+            let file = files.get(&entry.name).map(|file| Found {
+                source: file.source.clone(),
+                digest: file.digest.clone(),
+                wasm: file.copy(),
+            });
+            let built_in = || {
+                let hook = bundled().iter().find(|hook| hook.name == entry.name)?;
+                Some(Found::new("bundled".into(), Bytes::Bundled(hook.wasm)))
+            };
+            match file.or_else(built_in) {
+                Some(found) => wanted.push((entry.clone(), found)),
+                None => {
+                    let message = unknown_hook(&entry.name, hooks.folder.as_deref(), files.keys());
+                    self.say(Severity::Error, &entry.place, message);
+                }
+            }
+        }
+        let mut bare: Vec<_> = files
+            .drain()
+            .filter(|(name, _)| !named.contains(name))
+            .collect();
+        bare.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, found) in bare {
+            let source = found.source.clone();
+            self.say(
+                Severity::Note,
+                &source,
+                format!("`{name}` joins the end of the chain, without configuration or grants"),
+            );
+            wanted.push((HookEntry::named(name, source), found));
+        }
+        wanted
+    }
+
+    /// The modules by digest: those of the previous chain, and new ones,
+    /// compiled side by side.
+    fn compile(
+        &mut self,
+        wanted: &[(HookEntry, Found)],
+    ) -> HashMap<String, Result<Arc<Module>, String>> {
+        let mut modules: HashMap<String, Result<Arc<Module>, String>> = HashMap::new();
+        for hook in self.previous.iter().flat_map(|chain| &chain.hooks) {
+            modules.insert(hook.digest.clone(), Ok(hook.module.clone()));
+        }
+        let mut new: Vec<&Found> = Vec::new();
+        for (_, found) in wanted {
+            let is_known = modules.contains_key(&found.digest)
+                || new.iter().any(|other| other.digest == found.digest);
+            if !is_known {
+                new.push(found);
+            }
+        }
+        let engine = self.engine;
+        std::thread::scope(|scope| {
+            let compiling: Vec<_> = new
+                .into_iter()
+                .map(|found| {
+                    (
+                        found,
+                        scope.spawn(|| Module::compile(engine, found.wasm()).map(Arc::new)),
+                    )
+                })
+                .collect();
+            for (found, thread) in compiling {
+                let compiled = thread
+                    .join()
+                    .unwrap_or_else(|_| Err("its compilation panicked".into()));
+                modules.insert(found.digest.clone(), compiled);
+            }
+        });
+        modules
+    }
+
+    /// A hook in its place, once it has shown that it can begin.
+    fn admit(
+        &mut self,
+        entry: HookEntry,
+        found: &Found,
+        modules: &HashMap<String, Result<Arc<Module>, String>>,
+    ) -> Option<Arc<Hook>> {
+        if let Some(hook) = self.unchanged(&entry, found) {
+            return Some(hook);
+        }
+        let name = entry.name.clone();
+        let place = entry.place.clone();
+        let module = match modules.get(&found.digest)? {
+            Ok(module) => module.clone(),
+            Err(why) => {
+                self.say(
+                    Severity::Error,
+                    &place,
+                    format!("hook `{name}` ({}): {why}", found.source),
+                );
+                return None;
+            }
+        };
+        let stages = module.stages();
+        if stages.has(Stage::Response) && !stages.has(Stage::Stream) && !entry.hold_streams {
+            self.say(
+                Severity::Error,
+                &place,
+                format!(
+                    "hook `{name}` has on-response and no on-stream, so streamed answers would pass it by; set `hold_streams: true` to let it hold them back, or give it on-stream"
+                ),
+            );
+            return None;
+        }
+        let is_empty = entry
+            .config
+            .as_object()
+            .is_some_and(serde_json::Map::is_empty)
+            || entry.config.is_null();
+        if !module.has_setup() && !is_empty {
+            self.say(
+                Severity::Warning,
+                &place,
+                format!("hook `{name}` does not read its `config`"),
+            );
+        }
+        let hook = Arc::new(Hook::new(
+            entry,
+            found.source.clone(),
+            found.digest.clone(),
+            module,
+        ));
+        match begin(&hook) {
+            Ok(()) => Some(hook),
+            Err(why) => {
+                let why = match why {
+                    FailureKind::Reported(wrong) => format!("refuses its config: {wrong}"),
+                    other => format!("does not start: it {other}"),
+                };
+                self.say(Severity::Error, &place, format!("hook `{name}` {why}"));
+                None
+            }
+        }
+    }
+
+    /// The very hook of the previous chain, if nothing about it changed.
+    fn unchanged(&self, entry: &HookEntry, found: &Found) -> Option<Arc<Hook>> {
+        let hooks = self.previous.iter().flat_map(|chain| &chain.hooks);
+        hooks
+            .filter(|hook| hook.digest == found.digest && hook.source == found.source)
+            .find(|hook| same_terms(&hook.entry, entry))
+            .cloned()
+    }
+}
+
+impl Found {
+    fn copy(&self) -> Bytes {
+        match &self.wasm {
+            Bytes::Bundled(wasm) => Bytes::Bundled(wasm),
+            Bytes::File(wasm) => Bytes::File(wasm.clone()),
+        }
+    }
+}
+
+/// Start one instance, as a call would, and keep it warm.
+fn begin(hook: &Arc<Hook>) -> Result<(), FailureKind> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let runtime = runtime.map_err(|error| FailureKind::Trapped(error.to_string()))?;
+    let lease = runtime.block_on(hook.lease())?;
+    hook.release(lease);
+    Ok(())
+}
+
+/// Equal but for the place, which moves with every line added above it.
+fn same_terms(a: &HookEntry, b: &HookEntry) -> bool {
+    let terms = |entry: &HookEntry| HookEntry {
+        place: String::new(),
+        ..entry.clone()
+    };
+    terms(a) == terms(b)
+}
+
+/// The name of a hook file; none for what editors and mounts leave about.
+fn hook_name(path: &Path) -> Option<String> {
+    let file = path.file_name()?.to_str()?;
+    let name = file.strip_suffix(".wasm")?;
+    (!name.is_empty() && !name.starts_with('.') && path.is_file()).then(|| name.to_owned())
+}
+
+fn read(path: &PathBuf) -> std::io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.len() > WASM_BYTES_MAX {
+        return Err(std::io::Error::other(format!(
+            "larger than {WASM_BYTES_MAX} bytes"
+        )));
+    }
+    std::fs::read(path)
+}
+
+fn unknown_hook<'f>(
+    name: &str,
+    folder: Option<&Path>,
+    files: impl Iterator<Item = &'f String>,
+) -> String {
+    let known = bundled()
+        .iter()
+        .map(|hook| hook.name)
+        .chain(files.map(String::as_str));
+    let hint = nearest(name, known).map_or_else(String::new, |nearest| {
+        format!("; did you mean `{nearest}`?")
+    });
+    let place = folder.map_or_else(String::new, |folder| {
+        format!(", and no `{name}.wasm` in `{}`", folder.display())
+    });
+    format!("no bundled hook named `{name}`{place}{hint}")
+}

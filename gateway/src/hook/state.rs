@@ -1,0 +1,290 @@
+//! What an instance's store holds, and the host functions over it.
+//!
+//! Between calls a store knows only its hook; for a stage, the call at hand is
+//! put into [`Scope`] and taken out again. Nothing here trusts the guest.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use wasmtime::StoreLimits;
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::sluice::hooks::log::Level;
+use super::bindings::sluice::hooks::types::AccessError;
+use super::bindings::sluice::hooks::{config, current, document, log, types};
+use super::document::{Document, PointerError};
+use super::session::{AttemptFacts, Facts};
+use crate::config::{Grants, Prompt};
+
+/// Longest line that a hook may write into the log, in bytes.
+const LOG_LINE_BYTES_MAX: usize = 1_024;
+
+/// Most notes of one hook in one call, and most bytes of each.
+const NOTES_MAX: usize = 64;
+const NOTE_BYTES_MAX: usize = 64 << 10;
+
+/// Where bodies hold what was said.
+const PROMPT_MEMBERS: [&str; 6] = [
+    "messages",
+    "system",
+    "content",
+    "input",
+    "instructions",
+    "prompt",
+];
+
+/// What a hook notes for its later stages in the same call.
+pub(super) type Notes = Vec<(String, String)>;
+
+/// A store's data.
+pub(super) struct State {
+    /// The hook's name, for its log lines.
+    pub(super) hook: Arc<str>,
+    /// The hook's configuration, JSON text.
+    pub(super) config: Arc<str>,
+    pub(super) grants: Grants,
+    pub(super) output_bytes_max: usize,
+    pub(super) limits: StoreLimits,
+    /// When the guest must be done.
+    pub(super) deadline: Instant,
+    pub(super) scope: Scope,
+    pub(super) wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+}
+
+/// The call at hand.
+#[derive(Default)]
+pub(super) struct Scope {
+    pub(super) facts: Option<Arc<Facts>>,
+    pub(super) attempt: Option<Arc<AttemptFacts>>,
+    pub(super) document: Option<Document>,
+    /// Headers of the upstream request, where they can be edited.
+    pub(super) headers: Option<HeaderMap>,
+    pub(super) header_edits: Vec<(HeaderName, Option<HeaderValue>)>,
+    pub(super) notes: Notes,
+    pub(super) answer_bytes: u64,
+    /// Bytes that this stage has put into the document.
+    pub(super) written_bytes: usize,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl types::Host for State {}
+
+impl State {
+    /// Whether the hook may reach `pointer`, to read or to write.
+    fn permit(&self, pointer: &str, needed: Prompt) -> Result<(), AccessError> {
+        let first = pointer
+            .strip_prefix('/')
+            .map(|rest| rest.split('/').next().unwrap_or(rest));
+        let is_prompt = first.is_none_or(|first| PROMPT_MEMBERS.contains(&first));
+        if is_prompt && self.grants.prompt < needed {
+            let grant = if needed == Prompt::Write {
+                "write"
+            } else {
+                "read"
+            };
+            return Err(AccessError::Denied(format!(
+                "`{pointer}` needs the grant `prompt: {grant}`"
+            )));
+        }
+        Ok(())
+    }
+
+    fn permit_header(&self, name: &str) -> Result<HeaderName, AccessError> {
+        let name = HeaderName::try_from(name)
+            .map_err(|_| AccessError::Invalid("no header name".into()))?;
+        if self
+            .grants
+            .headers
+            .iter()
+            .any(|granted| granted == name.as_str())
+        {
+            Ok(name)
+        } else {
+            Err(AccessError::Denied(format!(
+                "header `{name}` needs the grant `headers: [{name}]`"
+            )))
+        }
+    }
+
+    /// Count bytes against what one stage may write.
+    fn charge(&mut self, bytes: usize) -> Result<(), AccessError> {
+        self.scope.written_bytes = self.scope.written_bytes.saturating_add(bytes);
+        if self.scope.written_bytes > self.output_bytes_max {
+            return Err(AccessError::TooLarge(self.output_bytes_max as u64));
+        }
+        Ok(())
+    }
+
+    fn edit_header(&mut self, name: String, value: Option<HeaderValue>) -> Result<(), AccessError> {
+        let name = self.permit_header(&name)?;
+        if self.scope.headers.is_none() {
+            return Err(AccessError::Denied(
+                "headers can be edited in on-upstream-request only".into(),
+            ));
+        }
+        self.scope.header_edits.push((name, value));
+        Ok(())
+    }
+}
+
+impl current::Host for State {
+    fn attribute(&mut self, name: String) -> Option<String> {
+        let facts = self.scope.facts.as_ref()?;
+        let attempt = self.scope.attempt.as_ref();
+        match name.as_str() {
+            "id" => Some(facts.id.clone()),
+            "dialect" => Some(facts.dialect.to_owned()),
+            "model" => Some(facts.model.clone()),
+            "stream" => Some(facts.stream.to_string()),
+            "upstream" => Some(attempt?.upstream.clone()),
+            "upstream-model" => Some(attempt?.upstream_model.clone()),
+            "upstream-dialect" => Some(attempt?.upstream_dialect.to_owned()),
+            "attempt" => Some(attempt?.attempt.to_string()),
+            _ => None,
+        }
+    }
+
+    fn measure(&mut self, name: String) -> Option<f64> {
+        match name.as_str() {
+            "request-bytes" => Some(self.scope.facts.as_ref()?.request_bytes as f64),
+            "answer-bytes" => Some(self.scope.answer_bytes as f64),
+            _ => None,
+        }
+    }
+
+    fn note(&mut self, key: String) -> Option<String> {
+        self.scope
+            .notes
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, value)| value.clone())
+    }
+
+    fn set_note(&mut self, key: String, value: String) -> Result<(), AccessError> {
+        if key.len() + value.len() > NOTE_BYTES_MAX {
+            return Err(AccessError::TooLarge(NOTE_BYTES_MAX as u64));
+        }
+        let notes = &mut self.scope.notes;
+        if let Some(note) = notes.iter_mut().find(|(known, _)| *known == key) {
+            note.1 = value;
+            return Ok(());
+        }
+        if notes.len() >= NOTES_MAX {
+            return Err(AccessError::Invalid(format!(
+                "at most {NOTES_MAX} notes a call"
+            )));
+        }
+        notes.push((key, value));
+        Ok(())
+    }
+
+    fn header_values(&mut self, name: String) -> Result<Vec<String>, AccessError> {
+        let name = self.permit_header(&name)?;
+        let headers = self.scope.headers.as_ref().or(self
+            .scope
+            .facts
+            .as_ref()
+            .map(|facts| &facts.headers));
+        let values = headers
+            .into_iter()
+            .flat_map(|headers| headers.get_all(&name));
+        Ok(values
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .collect())
+    }
+
+    fn set_header(&mut self, name: String, value: String) -> Result<(), AccessError> {
+        self.charge(name.len() + value.len())?;
+        let value = HeaderValue::try_from(value)
+            .map_err(|_| AccessError::Invalid("no header value".into()))?;
+        self.edit_header(name, Some(value))
+    }
+
+    fn remove_header(&mut self, name: String) -> Result<(), AccessError> {
+        self.edit_header(name, None)
+    }
+}
+
+impl document::Host for State {
+    fn get(&mut self, pointer: String) -> Result<Option<String>, AccessError> {
+        self.permit(&pointer, Prompt::Read)?;
+        let Some(document) = &mut self.scope.document else {
+            return Ok(None);
+        };
+        Ok(document.get(&pointer)?.map(Cow::into_owned))
+    }
+
+    fn count(&mut self, pointer: String) -> Result<Option<u32>, AccessError> {
+        self.permit(&pointer, Prompt::Read)?;
+        let Some(document) = &mut self.scope.document else {
+            return Ok(None);
+        };
+        Ok(document
+            .count(&pointer)?
+            .map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+
+    fn set(&mut self, pointer: String, value: String) -> Result<(), AccessError> {
+        self.permit(&pointer, Prompt::Write)?;
+        self.charge(value.len())?;
+        match &mut self.scope.document {
+            Some(document) => Ok(document.set(&pointer, &value)?),
+            None => Err(AccessError::Invalid("this stage has no document".into())),
+        }
+    }
+
+    fn remove(&mut self, pointer: String) -> Result<bool, AccessError> {
+        self.permit(&pointer, Prompt::Write)?;
+        match &mut self.scope.document {
+            Some(document) => Ok(document.remove(&pointer)?),
+            None => Ok(false),
+        }
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: Level, mut message: String) {
+        if let Some(end) = (0..=LOG_LINE_BYTES_MAX)
+            .rev()
+            .find(|at| message.is_char_boundary(*at))
+        {
+            message.truncate(end);
+        }
+        let message = message.replace(|c: char| c.is_control(), " ");
+        let hook = &*self.hook;
+        let call = self
+            .scope
+            .facts
+            .as_ref()
+            .map_or("", |facts| facts.id.as_str());
+        match level {
+            Level::Debug => tracing::debug!(hook, call, "{message}"),
+            Level::Info => tracing::info!(hook, call, "{message}"),
+            Level::Warn => tracing::warn!(hook, call, "{message}"),
+            Level::Error => tracing::error!(hook, call, "{message}"),
+        }
+    }
+}
+
+impl config::Host for State {
+    fn get(&mut self) -> String {
+        self.config.to_string()
+    }
+}
+
+impl From<PointerError> for AccessError {
+    fn from(error: PointerError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}

@@ -1,0 +1,143 @@
+//! Who may ask: keys, and nothing that a web page could send.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use subtle::ConstantTimeEq;
+
+use crate::error::Error;
+use crate::secret::Secret;
+
+use super::reply;
+
+/// Let a request pass that shows a key and comes from no web page.
+pub(super) async fn check(
+    State(state): State<super::State>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let world = state.current.load();
+    let headers = request.headers();
+    let config = &world.config;
+    let denied = if is_from_a_page(headers) {
+        Some(Error::client(403, "requests from web pages are not served"))
+    } else if config.listen.ip().is_loopback() && !is_to_loopback(headers) {
+        Some(Error::client(
+            403,
+            "the `host` header names no loopback address",
+        ))
+    } else if !config.keys.is_empty() && !shows_key(headers, &config.keys) {
+        Some(Error::unauthorised())
+    } else {
+        None
+    };
+    match denied {
+        Some(error) => reply::error(&error),
+        None => next.run(request).await,
+    }
+}
+
+/// No such endpoint.
+pub(super) async fn unknown_endpoint(uri: Uri) -> Response {
+    reply::error(&Error::client(
+        404,
+        format!("no such endpoint: `{}`", uri.path()),
+    ))
+}
+
+/// The endpoint exists, for another method.
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
+    reply::error(&Error::client(
+        405,
+        format!("`{}` does not take {method}", uri.path()),
+    ))
+}
+
+fn shows_key(headers: &HeaderMap, keys: &[Secret]) -> bool {
+    let bearer = headers.get(header::AUTHORIZATION).map(|value| {
+        let value = value.as_bytes();
+        value
+            .strip_prefix(b"Bearer ")
+            .or_else(|| value.strip_prefix(b"bearer "))
+            .unwrap_or(value)
+    });
+    let key = headers.get("x-api-key").map(|value| value.as_bytes());
+    // Every key is compared, whichever matches: the time tells nothing.
+    [key, bearer]
+        .into_iter()
+        .flatten()
+        .fold(false, |found, shown| {
+            keys.iter().fold(found, |found, key| {
+                found | bool::from(key.expose().as_bytes().ct_eq(shown))
+            })
+        })
+}
+
+/// Browsers say where a page's request comes from; agents do not.
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers
+        .get(header::ORIGIN)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return headers.contains_key(header::ORIGIN);
+    };
+    !is_loopback_host(origin.split_once("://").map_or(origin, |(_, host)| host))
+}
+
+/// Another name for this machine would be a web page's, rebound to loopback.
+fn is_to_loopback(headers: &HeaderMap) -> bool {
+    match headers.get(header::HOST) {
+        Some(host) => host.to_str().is_ok_and(is_loopback_host),
+        None => true,
+    }
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse()
+            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_this_machine() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LOCALHOST:4000", true),
+            ("127.0.0.1:4000", true),
+            ("127.8.0.1", true),
+            ("[::1]:4000", true),
+            ("evil.example", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example:80", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback_host(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn keys_come_in_either_header() {
+        let keys = [Secret::new("sk-1"), Secret::new("sk-2")];
+        let check = |name: &'static str, value: &str, expected: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(shows_key(&headers, &keys), expected, "{name}: {value}");
+        };
+        check("x-api-key", "sk-2", true);
+        check("authorization", "Bearer sk-1", true);
+        check("authorization", "sk-1", true);
+        check("authorization", "Bearer sk-3", false);
+        check("x-api-key", "", false);
+        assert!(!shows_key(&HeaderMap::new(), &keys));
+    }
+}

@@ -1,0 +1,50 @@
+//! The HTTP server: endpoints, access, and the way into the pipeline.
+//!
+//! One file a concern; [`router`] is the table of contents.
+
+mod access;
+mod inbound;
+mod models;
+mod reply;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{any, get, post};
+
+use crate::snapshot::Current;
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct State {
+    current: Arc<Current>,
+}
+
+/// All endpoints. `/v1` may stand twice: clients append it to base URLs that
+/// hold it already.
+pub fn router(current: Arc<Current>) -> Router {
+    let api = Router::new()
+        .route("/messages", post(inbound::messages))
+        .route("/messages/count_tokens", post(tokens::count))
+        .route("/models", get(models::list))
+        .route("/models/{*id}", get(models::one));
+    let state = State { current };
+    Router::new()
+        .nest("/v1", api.clone())
+        .nest("/v1/v1", api)
+        .fallback(access::unknown_endpoint)
+        .method_not_allowed_fallback(access::wrong_method)
+        .layer(axum::middleware::from_fn_with_state(
+            state.clone(),
+            access::check,
+        ))
+        // Probes and telemetry need no key.
+        .route("/", any(|| async { StatusCode::OK }))
+        .route("/api/hello", any(|| async { StatusCode::OK }))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(|| async { "ok" }))
+        .route("/api/event_logging/batch", post(inbound::discard))
+        .with_state(state)
+}

@@ -1,0 +1,43 @@
+//! The immutable world that one call sees.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::config::Config;
+use crate::hook::Chain;
+use crate::upstream::Client;
+
+/// Configuration, hooks and connection pools, all of one generation.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counted from 1; a reload that changes something adds one.
+    pub generation: u64,
+    /// The configuration.
+    pub config: Config,
+    /// The hooks.
+    pub hooks: Chain,
+    /// The way to upstreams.
+    pub client: Client,
+}
+
+/// The snapshot that new calls get. A running call keeps the one it began with.
+#[derive(Debug)]
+pub struct Current(ArcSwap<Snapshot>);
+
+impl Current {
+    /// Begin with `snapshot`.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(snapshot))
+    }
+
+    /// The snapshot of now.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// From now on, new calls get `snapshot`.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.0.store(Arc::new(snapshot));
+    }
+}

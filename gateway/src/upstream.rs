@@ -1,0 +1,158 @@
+//! Bytes to an upstream and back. Knows headers, timeouts and pools; never what
+//! the bytes mean. The only user of the HTTP client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::config::{Limits, Upstream};
+
+/// Sends requests; holds the connection pools, so one serves all snapshots.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Through the proxies that the environment names.
+    outward: reqwest::Client,
+    /// To this machine: never through a proxy.
+    loopback: reqwest::Client,
+}
+
+/// An answer whose body is still to come. Dropping it aborts the request.
+#[derive(Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    body: reqwest::Response,
+}
+
+/// A request that got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// No connection: refused, no such host, TLS, or too slow.
+    #[error("cannot be reached: {0}")]
+    Connect(String),
+    /// No answer in time, in ms.
+    #[error("sent nothing within {0} ms")]
+    FirstByteTimeout(u64),
+    /// The connection broke.
+    #[error("broke the connection: {0}")]
+    Broken(String),
+}
+
+impl Client {
+    /// A client with these limits.
+    pub fn new(limits: &Limits) -> Result<Self, reqwest::Error> {
+        // An error only says that another part of the process chose it before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+                // A redirect would carry the upstream's key to another host.
+                .redirect(reqwest::redirect::Policy::none())
+                .tcp_nodelay(true)
+        };
+        Ok(Self {
+            outward: builder().build()?,
+            loopback: builder().no_proxy().build()?,
+        })
+    }
+
+    /// Send `body` to the one endpoint of `upstream`.
+    pub async fn send(
+        &self,
+        upstream: &Upstream,
+        headers: HeaderMap,
+        body: Bytes,
+        first_byte_timeout_ms: u64,
+    ) -> Result<Reply, SendError> {
+        let url = format!("{}{}", upstream.base_url, upstream.dialect.path());
+        let client = if is_loopback(&url) {
+            &self.loopback
+        } else {
+            &self.outward
+        };
+        let request = client.post(url).headers(headers).body(body).send();
+        let answered =
+            tokio::time::timeout(Duration::from_millis(first_byte_timeout_ms), request).await;
+        let mut response = match answered {
+            Err(_) => return Err(SendError::FirstByteTimeout(first_byte_timeout_ms)),
+            Ok(Err(error)) if error.is_connect() => return Err(SendError::Connect(causes(&error))),
+            Ok(Err(error)) => return Err(SendError::Broken(causes(&error))),
+            Ok(Ok(response)) => response,
+        };
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Reply {
+            status: response.status().as_u16(),
+            headers,
+            body: response,
+        })
+    }
+}
+
+impl Reply {
+    /// The next bytes; none at the end. Cancelling the wait loses nothing.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
+        self.body
+            .chunk()
+            .await
+            .map_err(|error| SendError::Broken(causes(&error)))
+    }
+}
+
+/// The headers of a request to `upstream`.
+pub fn headers(upstream: &Upstream) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::ACCEPT,
+        HeaderValue::from_static("text/event-stream, application/json"),
+    );
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("sluice/", env!("CARGO_PKG_VERSION"))),
+    );
+    if let Some(key) = &upstream.api_key {
+        insert_secret(
+            &mut headers,
+            header::AUTHORIZATION,
+            &format!("Bearer {}", key.expose()),
+        );
+    }
+    for (name, value) in &upstream.headers {
+        if let Ok(name) = header::HeaderName::try_from(name.as_str()) {
+            insert_secret(&mut headers, name, value.expose());
+        }
+    }
+    headers
+}
+
+fn insert_secret(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    if let Ok(mut value) = HeaderValue::try_from(value) {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split(['/', '?']).next().unwrap_or(host);
+    ["localhost", "127.", "[::1]"]
+        .iter()
+        .any(|name| host.starts_with(name))
+}
+
+/// An error's causes without its URL, which may hold a key.
+fn causes(error: &reqwest::Error) -> String {
+    let mut source = std::error::Error::source(error);
+    let mut last = None;
+    while let Some(cause) = source {
+        last = Some(cause.to_string());
+        source = cause.source();
+    }
+    last.unwrap_or_else(|| "no reason given".into())
+}

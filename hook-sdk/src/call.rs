@@ -1,0 +1,156 @@
+//! The call at hand, as hooks reach it.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::base::sluice::hooks::types::AccessError;
+use crate::bindings::base::sluice::hooks::{current, document, log};
+use crate::{Level, testing::TestCall};
+
+/// A hook that broke; its policy decides what becomes of the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        Self(match error {
+            AccessError::Denied(what) => format!("denied: {what}"),
+            AccessError::Invalid(what) => format!("invalid: {what}"),
+            AccessError::TooLarge(limit) => format!("larger than {limit} bytes"),
+        })
+    }
+}
+
+/// The call that a stage runs on.
+#[derive(Debug)]
+pub struct Call<'c>(pub(crate) Host<'c>);
+
+/// Who answers: the gateway, or a native test.
+#[derive(Debug)]
+pub(crate) enum Host<'c> {
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        expect(dead_code, reason = "only a component has a gateway")
+    )]
+    Gateway,
+    Test(&'c mut TestCall),
+}
+
+impl Call<'_> {
+    /// A fact about the call: `id`, `dialect`, `model`, `stream`, and for an
+    /// attempt `upstream`, `upstream-model`, `upstream-dialect`, `attempt`.
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        match &self.0 {
+            Host::Gateway => current::attribute(name),
+            Host::Test(test) => test.attributes.get(name).cloned(),
+        }
+    }
+
+    /// The model's name as the client asked for it.
+    pub fn model(&self) -> String {
+        self.attribute("model").unwrap_or_default()
+    }
+
+    /// A number about the call: `request-bytes`, `answer-bytes`.
+    pub fn measure(&self, name: &str) -> Option<f64> {
+        match &self.0 {
+            Host::Gateway => current::measure(name),
+            Host::Test(test) => test.measures.get(name).copied(),
+        }
+    }
+
+    /// The value at a JSON pointer; none if there is none, or if it is no `T`.
+    pub fn get<T: DeserializeOwned>(&self, pointer: &str) -> Result<Option<T>, Failure> {
+        let json = match &self.0 {
+            Host::Gateway => document::get(pointer)?,
+            Host::Test(test) => test.get(pointer),
+        };
+        Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
+    }
+
+    /// Whether there is a value at a JSON pointer.
+    pub fn has(&self, pointer: &str) -> Result<bool, Failure> {
+        Ok(self.get::<serde::de::IgnoredAny>(pointer)?.is_some())
+    }
+
+    /// Put a value at a JSON pointer; `/list/-` appends.
+    pub fn set(&mut self, pointer: &str, value: impl Serialize) -> Result<(), Failure> {
+        let json = serde_json::to_string(&value).map_err(|error| Failure(error.to_string()))?;
+        match &mut self.0 {
+            Host::Gateway => Ok(document::set(pointer, &json)?),
+            Host::Test(test) => test.set(pointer, &json),
+        }
+    }
+
+    /// Remove the value at a JSON pointer; false if there was none.
+    pub fn remove(&mut self, pointer: &str) -> Result<bool, Failure> {
+        match &mut self.0 {
+            Host::Gateway => Ok(document::remove(pointer)?),
+            Host::Test(test) => Ok(test.remove(pointer)),
+        }
+    }
+
+    /// What an earlier stage noted in this call, as JSON text.
+    pub fn note(&self, key: &str) -> Option<String> {
+        match &self.0 {
+            Host::Gateway => current::note(key),
+            Host::Test(test) => test.notes.get(key).cloned(),
+        }
+    }
+
+    /// Note JSON text for later stages in this call.
+    pub fn set_note(&mut self, key: &str, value: &str) -> Result<(), Failure> {
+        match &mut self.0 {
+            Host::Gateway => Ok(current::set_note(key, value)?),
+            Host::Test(test) => {
+                test.notes.insert(key.to_owned(), value.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// The values of a header. Needs the grant `headers`.
+    pub fn header(&self, name: &str) -> Result<Vec<String>, Failure> {
+        match &self.0 {
+            Host::Gateway => Ok(current::header_values(name)?),
+            Host::Test(test) => Ok(test.headers.get(name).cloned().into_iter().collect()),
+        }
+    }
+
+    /// Set a header of the upstream request. Needs the grant `headers`.
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        match &mut self.0 {
+            Host::Gateway => Ok(current::set_header(name, value)?),
+            Host::Test(test) => {
+                test.headers.insert(name.to_owned(), value.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Remove a header of the upstream request. Needs the grant `headers`.
+    pub fn remove_header(&mut self, name: &str) -> Result<(), Failure> {
+        match &mut self.0 {
+            Host::Gateway => Ok(current::remove_header(name)?),
+            Host::Test(test) => {
+                test.headers.remove(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// A line in the gateway's log, under the hook's name. Never a prompt.
+    pub fn log(&self, level: Level, message: &str) {
+        if matches!(self.0, Host::Gateway) {
+            log::write(level, message);
+        }
+    }
+}

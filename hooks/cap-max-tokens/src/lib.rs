@@ -1,0 +1,112 @@
+//! Caps the answer's length, whatever the upstream's dialect calls it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use sluice_hook_sdk::{Call, Failure, Hook, Verdict, glob, hook};
+
+/// Where dialects hold the limit.
+const LIMITS: [&str; 4] = [
+    "/max_tokens",
+    "/max_completion_tokens",
+    "/max_output_tokens",
+    "/generationConfig/maxOutputTokens",
+];
+
+/// The hook's configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapMaxTokens {
+    /// Most tokens of an answer.
+    max: u64,
+    /// Other maxima, by pattern of the upstream's model name.
+    #[serde(default)]
+    models: BTreeMap<String, u64>,
+}
+
+#[hook]
+impl Hook for CapMaxTokens {
+    fn check(&self) -> Result<(), String> {
+        match self.models.values().chain([&self.max]).all(|max| *max > 0) {
+            true => Ok(()),
+            false => Err("a maximum must be at least 1".into()),
+        }
+    }
+
+    fn on_upstream_request(&self, call: &mut Call<'_>) -> Result<Verdict, Failure> {
+        let model = call.attribute("upstream-model").unwrap_or_default();
+        let own = self
+            .models
+            .iter()
+            .find(|(pattern, _)| glob(pattern, &model));
+        let max = own.map_or(self.max, |(_, max)| *max);
+        for pointer in LIMITS {
+            // A limit that is no number is as good as none.
+            if call.has(pointer)? && call.get::<u64>(pointer)?.is_none_or(|asked| asked > max) {
+                call.set(pointer, max)?;
+            }
+        }
+        Ok(Verdict::Next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_hook_sdk::testing::TestCall;
+
+    #[track_caller]
+    fn check(body: &str, expected: &str) {
+        let hook = CapMaxTokens {
+            max: 4096,
+            models: BTreeMap::from([("big-*".into(), 9000)]),
+        };
+        let model = if body.contains("big-") {
+            "big-1"
+        } else {
+            "small"
+        };
+        let mut test = TestCall::new(body).attribute("upstream-model", model);
+        assert!(matches!(
+            hook.on_upstream_request(&mut test.call()),
+            Ok(Verdict::Next)
+        ));
+        assert_eq!(test.body(), expected);
+    }
+
+    #[test]
+    fn larger_limits_are_lowered() {
+        check(r#"{"max_tokens":64000}"#, r#"{"max_tokens":4096}"#);
+        check(
+            r#"{"max_completion_tokens":64000}"#,
+            r#"{"max_completion_tokens":4096}"#,
+        );
+        check(
+            r#"{"generationConfig":{"maxOutputTokens":64000}}"#,
+            r#"{"generationConfig":{"maxOutputTokens":4096}}"#,
+        );
+        check(r#"{"max_tokens":"many"}"#, r#"{"max_tokens":4096}"#);
+        check(
+            r#"{"m":"big-","max_tokens":64000}"#,
+            r#"{"m":"big-","max_tokens":9000}"#,
+        );
+    }
+
+    #[test]
+    fn smaller_and_absent_ones_stay() {
+        check(r#"{"max_tokens":100}"#, r#"{"max_tokens":100}"#);
+        check(r#"{"model":"x"}"#, r#"{"model":"x"}"#);
+    }
+
+    #[test]
+    fn a_maximum_of_nothing_is_a_mistake() {
+        assert!(
+            CapMaxTokens {
+                max: 0,
+                models: BTreeMap::new()
+            }
+            .check()
+            .is_err()
+        );
+    }
+}
