@@ -12,6 +12,8 @@ mod diagnostic;
 mod document;
 mod litellm;
 mod native;
+#[cfg(test)]
+mod tests;
 mod variables;
 pub mod watch;
 

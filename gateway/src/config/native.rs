@@ -103,10 +103,7 @@ fn listen(node: &Node<'_>) -> Option<SocketAddr> {
     let address = text.parse().ok();
     if address.is_none() {
         let help = "write it as `127.0.0.1:4000`, or `0.0.0.0:4000` for all interfaces";
-        node.error(
-            format!("`{text}` is no address with a port"),
-            Some(help.into()),
-        );
+        node.error("not an address with a port", Some(help.into()));
     }
     address
 }
@@ -255,6 +252,23 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
     node.members().into_iter().filter_map(header).collect()
 }
 
+/// The fields of an accent, to suggest one from.
+pub(super) const ACCENT: [&str; 13] = [
+    "output_limit",
+    "output_limit_max",
+    "reasoning_ask",
+    "efforts",
+    "reasoning_back",
+    "mid_system",
+    "parallel_tool_calls",
+    "stream_usage",
+    "stop_max",
+    "empty_content",
+    "images",
+    "top_k",
+    "user",
+];
+
 /// The row's accent, under what the file says.
 pub(super) fn accent(row: Option<&Row>, written: Option<&Node<'_>>) -> Accent {
     let mut fields: BTreeMap<String, Value> = row.map(|row| row.accent.clone()).unwrap_or_default();
@@ -263,6 +277,7 @@ pub(super) fn accent(row: Option<&Row>, written: Option<&Node<'_>>) -> Accent {
         let alone = BTreeMap::from([(name.clone(), node.value().clone())]);
         match parsed(&alone) {
             Ok(_) => drop(fields.insert(name, node.value().clone())),
+            Err(why) if why.starts_with("unknown field") => node.unknown("setting", &name, ACCENT),
             Err(why) => node.error(why, None),
         }
     }
@@ -283,14 +298,12 @@ fn models(node: &Node<'_>, upstreams: &[String]) -> Models {
         if pattern.is_empty() {
             node.error("a model's name cannot be empty", None);
         }
-        let mut node = node.clone();
+        let (mut node, mut name) = (node.clone(), pattern);
         // An alias leads to another entry, perhaps by way of a third.
         for _ in 0..entries.len() {
-            let Some(name) = node.value().as_str() else {
-                break;
-            };
-            match entries.iter().find(|(known, _)| known == name) {
-                Some((_, aliased)) => node = aliased.clone(),
+            let aliased = node.value().as_str();
+            match entries.iter().find(|(known, _)| aliased == Some(known)) {
+                Some((known, entry)) => (node, name) = (entry.clone(), known),
                 None => break,
             }
         }
@@ -306,7 +319,7 @@ fn models(node: &Node<'_>, upstreams: &[String]) -> Models {
             }
             continue;
         }
-        let targets = targets(&node, pattern, upstreams);
+        let targets = targets(&node, name, upstreams);
         routes.push(Route {
             pattern: pattern.clone(),
             targets,

@@ -24,6 +24,10 @@ const HOSTCALL_BYTES_MAX: usize = 64 << 20;
 /// Objects that a guest may hold of the host's.
 const HANDLES_MAX: usize = 1_024;
 
+/// Time for an instance to begin and read its configuration, in ms: an
+/// interpreter's takes a hundred times longer than its calls.
+const START_MS: u64 = 2_000;
+
 /// A component, compiled and looked through.
 pub(super) struct Module {
     pre: InstancePre<State>,
@@ -130,8 +134,8 @@ impl Module {
             time_ms: limits.time_ms,
             calls: 0,
         };
-        instance.arm();
-        let started = guard(instance.time_ms, self.start(&mut instance.store)).await?;
+        instance.arm_for(START_MS);
+        let started = guard(START_MS, self.start(&mut instance.store)).await?;
         instance.stages = started;
         Ok(instance)
     }
@@ -195,11 +199,15 @@ pub(super) struct Instance {
 impl Instance {
     /// Begin the time of one stage.
     pub(super) fn arm(&mut self) -> u64 {
+        self.arm_for(self.time_ms);
+        self.time_ms
+    }
+
+    fn arm_for(&mut self, time_ms: u64) {
         let state = self.store.data_mut();
-        state.deadline = Instant::now() + Duration::from_millis(self.time_ms);
+        state.deadline = Instant::now() + Duration::from_millis(time_ms);
         state.scope.written_bytes = 0;
         self.store.set_epoch_deadline(1);
-        self.time_ms
     }
 
     /// Let go of a guest's resource.

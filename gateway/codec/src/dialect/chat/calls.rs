@@ -164,7 +164,8 @@ impl Calls {
         match (fragment.index, fragment.id.as_deref()) {
             (Some(index), id) => {
                 let Some(at) = self.0.iter().rposition(|call| call.index == Some(index)) else {
-                    return id.and_then(by_id);
+                    // A name at a new index is a new call, whatever id it repeats.
+                    return id.and_then(by_id).filter(|_| fragment.name.is_none());
                 };
                 let differs = matches!((id, &self.0[at].id), (Some(new), Some(old)) if new != old);
                 if differs {

@@ -27,7 +27,12 @@ impl<'a> Envelope<'a> {
         let (field, family) = signature.strip_prefix(PREFIX)?.split_once('.')?;
         matches!(
             field,
-            "reasoning" | "reasoning_content" | "reasoning_text" | "reasoning_details" | "content"
+            "reasoning"
+                | "reasoning_content"
+                | "reasoning_text"
+                | "reasoning_details"
+                | "content"
+                | "tags"
         )
         .then_some(Self { family, field })
     }

@@ -13,6 +13,7 @@ mod error;
 mod names;
 mod request;
 mod stream;
+mod tags;
 mod usage;
 
 pub use accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};

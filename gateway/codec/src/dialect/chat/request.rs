@@ -495,7 +495,8 @@ impl<'r> Encoder<'r, '_> {
         let envelope =
             Envelope::open(signature).filter(|envelope| envelope.family == self.options.family)?;
         match (self.accent.reasoning_back, envelope.field) {
-            (ReasoningBack::Never, _) => None,
+            // Templates cut earlier reasoning out of the text themselves.
+            (ReasoningBack::Never, _) | (ReasoningBack::Same, "tags") => None,
             (ReasoningBack::Reasoning, _) | (ReasoningBack::Same, "reasoning") => Some("reasoning"),
             _ => Some("reasoning_content"),
         }

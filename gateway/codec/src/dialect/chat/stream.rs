@@ -18,6 +18,7 @@ use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
 use super::envelope::Envelope;
 use super::error::{UpstreamError, decode_embedded, decode_error};
 use super::names::{Names, hash};
+use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
 use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, Usage};
 use crate::json::{as_count, as_str};
@@ -51,6 +52,7 @@ pub struct StreamDecoder {
     options: DecodeOptions,
     sequencer: Sequencer,
     calls: Calls,
+    tags: Tags,
     model: Option<String>,
     finish: Option<Finish>,
     stop_sequence: Option<String>,
@@ -83,6 +85,7 @@ impl StreamDecoder {
             options,
             sequencer: Sequencer::default(),
             calls: Calls::default(),
+            tags: Tags::default(),
             model: None,
             finish: None,
             stop_sequence: None,
@@ -211,10 +214,9 @@ impl StreamDecoder {
             self.finish = self.finish.max(Some(Finish::Filter));
             self.text(&text, sink);
         }
-        for raw in delta.tool_calls.map(items).unwrap_or_default() {
-            self.call(raw, sink);
-        }
-        if let Some(raw) = delta.function_call {
+        let calls = delta.tool_calls.map(items).unwrap_or_default();
+        for raw in calls.into_iter().chain(delta.function_call) {
+            self.flush_tags(sink);
             self.call(raw, sink);
         }
     }
@@ -244,14 +246,14 @@ impl StreamDecoder {
 
     fn content(&mut self, raw: &RawValue, sink: Sink<'_>) {
         if let Some(text) = as_str(raw) {
-            return self.text(&text, sink);
+            return self.tagged(&text, sink);
         }
         for raw in items(raw) {
             let Some(part) = parse::<ContentPart<'_>>(raw) else {
                 continue;
             };
             if let Some(text) = part.text.and_then(as_str) {
-                self.text(&text, sink);
+                self.tagged(&text, sink);
             } else if let Some(thinking) = part.thinking.or(part.content) {
                 // Mistral: `{"type":"thinking","thinking":[{"type":"text",...}]}`.
                 for raw in items(thinking) {
@@ -263,6 +265,37 @@ impl StreamDecoder {
                     "choices[0].delta.content",
                     "a part that is neither text nor reasoning",
                 );
+            }
+        }
+    }
+
+    /// Text, and reasoning written at its head.
+    fn tagged(&mut self, content: &str, sink: Sink<'_>) {
+        if self.tags.is_plain() {
+            return self.text(content, sink);
+        }
+        let mut pieces = Vec::new();
+        self.tags.feed(content, &mut |piece, part| {
+            pieces.push((piece, part.to_owned()))
+        });
+        self.pieces(pieces, sink);
+    }
+
+    /// No more text comes, or something else comes before it.
+    fn flush_tags(&mut self, sink: Sink<'_>) {
+        if !self.tags.is_plain() {
+            let mut pieces = Vec::new();
+            self.tags
+                .finish(&mut |piece, part| pieces.push((piece, part.to_owned())));
+            self.pieces(pieces, sink);
+        }
+    }
+
+    fn pieces(&mut self, pieces: Vec<(Piece, String)>, sink: Sink<'_>) {
+        for (piece, part) in pieces {
+            match piece {
+                Piece::Thinking => self.thinking("tags", &part, sink),
+                Piece::Text => self.text(&part, sink),
             }
         }
     }
@@ -376,6 +409,7 @@ impl StreamDecoder {
         if self.ended {
             return;
         }
+        self.flush_tags(sink);
         self.flush_calls(sink);
         self.sign(sink);
         let stop = match self.stop_reason(done) {

@@ -1,0 +1,340 @@
+//! Files in, configurations or findings out.
+
+use super::*;
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "KEY" => Some("sk-secret".into()),
+        "PORT" => Some("9".into()),
+        "DEEPSEEK_API_KEY" => Some("sk-deep".into()),
+        "SLUICE_KEY" | "FIREWORKS_API_KEY" | "DEEPSEEK_KEY" => Some("sk-x".into()),
+        _ => None,
+    }
+}
+
+fn loaded(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
+    parse("f.yaml", text, Some(Path::new("/etc/sluice")), &environment)
+}
+
+/// The findings for `text`, rendered, are `expected`.
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let findings = loaded(text).map_or_else(|findings| findings, |loaded| loaded.diagnostics);
+    let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(findings, expected, "{text}");
+    assert!(
+        !findings.concat().contains("sk-"),
+        "a secret in {findings:?}"
+    );
+}
+
+/// `text` with what a file needs beside it.
+#[track_caller]
+fn check_with_models(text: &str, expected: &[&str]) {
+    check(&format!("{text}\nmodels: {{}}\n"), expected);
+}
+
+#[test]
+fn every_mistake_is_found_in_one_run() {
+    check(
+        "\
+lisen: 127.0.0.1:4000
+keys: [\"\", \"${GONE}\"]
+limits:
+  body_bytes_max: many
+  idle_timeout: 3
+upstreams:
+  a: { provider: opnai }
+  b: {}
+  c:
+    base_url: ftp://x
+    accent: { output_limit: tokens, sotp_max: 1 }
+models:
+  m: [ { upstream: aa, model: x } ]
+  n: mm
+  o: p
+  p: o
+hooks:
+  chain:
+    - { hook: cap, on_failure: ignore, grants: { prompt: all } }
+    - { config: {} }
+",
+        &[
+            "f.yaml:1: lisen: no setting named `lisen`; did you mean `listen`?",
+            "f.yaml:2: keys[1]: the environment variable `GONE` is not set; set it, or write `${GONE:-a default}`",
+            "f.yaml:2: keys[0]: expected a key: one line of visible characters",
+            "f.yaml:4: limits.body_bytes_max: expected a whole number from 1, got a string",
+            "f.yaml:5: limits.idle_timeout: no setting named `idle_timeout`; did you mean `idle_timeout_ms`?",
+            "f.yaml:7: upstreams.a.provider: no provider named `opnai`; did you mean `openai`?",
+            "f.yaml:8: upstreams.b: no `base_url`, and provider `openai-compatible` has none by default; add the URL that `/chat/completions` is appended to",
+            "f.yaml:10: upstreams.c.base_url: not an `http://` or `https://` URL",
+            "f.yaml:11: upstreams.c.accent.output_limit: unknown variant `tokens`, expected `max_tokens` or `max_completion_tokens`",
+            "f.yaml:11: upstreams.c.accent.sotp_max: no setting named `sotp_max`; did you mean `stop_max`?",
+            "f.yaml:13: models.m[0].upstream: no upstream named `aa`; did you mean `a`?",
+            "f.yaml:14: models.n: no model named `mm`; did you mean `m`?",
+            "f.yaml:15: models.o: the alias `p` leads back to itself",
+            "f.yaml:16: models.p: the alias `o` leads back to itself",
+            "f.yaml:19: hooks.chain[0].on_failure: `ignore` is not one of `skip`, `refuse`",
+            "f.yaml:19: hooks.chain[0].grants.prompt: `all` is not one of `none`, `read`, `write`",
+            "f.yaml:20: hooks.chain[1]: no `hook`; name a bundled hook, or a file of the folder without `.wasm`",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_mapping_or_no_yaml_is_told() {
+    check(
+        "",
+        &[
+            "f.yaml: expected a mapping, got nothing",
+            "f.yaml: no models, so nothing can be asked for; add `models:` with a name and its targets; `config/minimal.yaml` is an example",
+        ],
+    );
+    check_with_models(
+        "upstreams: [a]",
+        &["f.yaml:1: upstreams: expected a mapping, got a list"],
+    );
+    check_with_models(
+        "listen: 4000",
+        &["f.yaml:1: listen: expected a string, got a number"],
+    );
+    check_with_models(
+        "listen: \"${KEY}\"",
+        &[
+            "f.yaml:1: listen: not an address with a port; write it as `127.0.0.1:4000`, or `0.0.0.0:4000` for all interfaces",
+        ],
+    );
+    let found = loaded("models: {a: 1\nb").unwrap_err();
+    let said = found[0].to_string();
+    assert!(
+        said.starts_with("f.yaml:") && said.contains("not YAML"),
+        "{said}"
+    );
+    let found = loaded("models: {}\nmodels: {}").unwrap_err();
+    assert!(found[0].message.contains("duplicate"), "{}", found[0]);
+}
+
+#[test]
+fn urls_are_taken_as_people_write_them() {
+    let url = |written: &str| {
+        let loaded = loaded(&format!(
+            "upstreams: {{ u: {{ base_url: {written:?} }} }}\nmodels: {{}}"
+        ))
+        .unwrap();
+        (
+            loaded.config.upstreams[0].base_url.clone(),
+            loaded.diagnostics.len(),
+        )
+    };
+    assert_eq!(url("http://h:1/v1/"), ("http://h:1/v1".into(), 0));
+    assert_eq!(url("http://h:${PORT}"), ("http://h:9".into(), 0));
+    assert_eq!(
+        url("https://h/v1/chat/completions"),
+        ("https://h/v1".into(), 1)
+    );
+    check_with_models(
+        "upstreams: { u: { base_url: \"http://me:pw@h/v1\" } }",
+        &[
+            "f.yaml:1: upstreams.u.base_url: a base URL takes no user, password or query; put the credential into `api_key` or `headers`",
+        ],
+    );
+}
+
+#[test]
+fn providers_bring_url_key_and_accent() {
+    let loaded = loaded(
+        "\
+upstreams:
+  d: { provider: deepseek, accent: { images: true } }
+models:
+  m: { upstream: d }
+  n: m
+  p/*: [ { upstream: d, model: \"x-*\" } ]
+",
+    )
+    .unwrap();
+    let upstream = &loaded.config.upstreams[0];
+    assert_eq!(upstream.base_url, "https://api.deepseek.com/v1");
+    assert_eq!(upstream.api_key, Some(Secret::new("sk-deep")));
+    let accent = &upstream.accent;
+    assert!(
+        accent.images
+            && accent.reasoning_ask == sluice_codec::dialect::chat::ReasoningAsk::Thinking
+    );
+    let routes: Vec<_> = loaded
+        .config
+        .models
+        .routes
+        .iter()
+        .map(|r| (&*r.pattern, &*r.targets[0].model))
+        .collect();
+    assert_eq!(routes, [("m", "m"), ("n", "m"), ("p/*", "x-*")]);
+    assert_eq!(
+        loaded.config.hooks.folder.as_deref(),
+        Some(Path::new("/etc/sluice/hooks"))
+    );
+    assert_eq!(loaded.config.hooks.chain[0].name, "inject-usage");
+}
+
+#[test]
+fn stars_must_be_filled() {
+    check(
+        "upstreams: { u: { base_url: http://h } }\nmodels:\n  m: { upstream: u, model: \"a-*\" }\n  n: []\n  o: { model: x }\n",
+        &[
+            "f.yaml:3: models.m: `a-*` has more `*` than the pattern `m` can fill",
+            "f.yaml:4: models.n: no targets; add `{ upstream: ..., model: ... }`",
+            "f.yaml:5: models.o: no `upstream`; name one of `upstreams`",
+        ],
+    );
+}
+
+#[test]
+fn others_reach_it_only_with_keys() {
+    let exposed = |text: &str| loaded(text).unwrap().config.exposure().is_some();
+    assert!(exposed("listen: 0.0.0.0:1\nmodels: {}"));
+    assert!(!exposed("listen: 0.0.0.0:1\nkeys: [a]\nmodels: {}"));
+    assert!(!exposed("listen: 127.0.0.1:1\nmodels: {}"));
+}
+
+#[test]
+fn litellm_files_are_read() {
+    let loaded = loaded(
+        "\
+model_list:
+  - model_name: a
+    litellm_params: { model: openai/kimi, api_base: http://h/v1, api_key: os.environ/KEY }
+  - model_name: a
+    litellm_params: { model: openai/kimi-2, api_base: http://h2/v1, additional_drop_params: [user] }
+  - model_name: d/*
+    litellm_params: { model: deepseek/*, rpm: 5 }
+    model_info: { mode: chat, anything: goes }
+litellm_settings: { drop_params: true, model_alias_map: { b: a } }
+router_settings: { model_group_alias: { c: { model: a, hidden: true } } }
+general_settings: { master_key: os.environ/OWN }
+environment_variables: { OWN: sk-own }
+",
+    )
+    .unwrap();
+    let config = &loaded.config;
+    let notes: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        ["f.yaml:7: model_list[2].litellm_params.rpm: `rpm` has no effect in Sluice"]
+    );
+    let upstreams: Vec<_> = config
+        .upstreams
+        .iter()
+        .map(|u| (&*u.name, &*u.base_url))
+        .collect();
+    assert_eq!(
+        upstreams,
+        [
+            ("openai-compatible", "http://h/v1"),
+            ("openai-compatible-2", "http://h2/v1"),
+            ("deepseek", "https://api.deepseek.com/v1")
+        ]
+    );
+    let routes: Vec<_> = config
+        .models
+        .routes
+        .iter()
+        .map(|r| (&*r.pattern, r.targets.len()))
+        .collect();
+    assert_eq!(routes, [("a", 2), ("d/*", 1), ("b", 2), ("c", 2)]);
+    assert_eq!(config.keys, [Secret::new("sk-own")]);
+    let chain: Vec<_> = config
+        .hooks
+        .chain
+        .iter()
+        .map(|entry| &*entry.name)
+        .collect();
+    assert_eq!(chain, ["drop-params", "inject-usage"]);
+    assert_eq!(
+        config.hooks.chain[0].config,
+        serde_json::json!({ "params": ["user"] })
+    );
+}
+
+#[test]
+fn litellm_mistakes_are_found() {
+    check(
+        "\
+model_list:
+  - model_name: a
+    litellm_params: { model: azure/gpt, api_base: http://h }
+  - model_name: b
+    litellm_params: { model: gpt-4o, tiemout: 3 }
+  - model_name: c
+    litellm_params: { model: depseek/x }
+  - litellm_params: { model: openai/x }
+litellm_settings: { callbacks: my.handler, cache: true }
+general_settings: { custom_auth: x.y }
+",
+        &[
+            "f.yaml:3: model_list[0].litellm_params.model: `azure/` speaks no Chat Completions; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
+            "f.yaml:5: model_list[1].litellm_params.tiemout: no setting named `tiemout`; did you mean `timeout`?",
+            "f.yaml:5: model_list[1].litellm_params.model: `gpt-4o` names no provider; write `openai/gpt-4o`",
+            "f.yaml:7: model_list[2].litellm_params.model: no provider named `depseek`; did you mean `deepseek`?",
+            "f.yaml:8: model_list[3]: needs `model_name` and `litellm_params`",
+            "f.yaml:9: litellm_settings.callbacks: `callbacks` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
+            "f.yaml:9: litellm_settings.cache: `cache` has no effect in Sluice",
+            "f.yaml:10: general_settings.custom_auth: `custom_auth` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
+        ],
+    );
+}
+
+#[test]
+fn shipped_files_load_without_a_word() {
+    for file in ["litellm.yaml", "minimal.yaml", "sluice.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../config")
+            .join(file);
+        let loaded =
+            load(&path, &environment).unwrap_or_else(|findings| panic!("{file}: {findings:?}"));
+        assert_eq!(loaded.diagnostics, [], "{file}");
+    }
+}
+
+#[test]
+fn the_reference_file_shows_every_setting() {
+    use native::settings::*;
+    let text = include_str!("../../../config/sluice.yaml");
+    let known = [
+        &TOP[..],
+        &LIMITS,
+        &UPSTREAM,
+        &TARGET,
+        &HOOKS,
+        &ENTRY,
+        &MATCH,
+        &HOOK_LIMITS,
+        &GRANTS,
+        &native::ACCENT,
+    ];
+    for setting in known.concat() {
+        assert!(
+            text.contains(&format!("{setting}:")),
+            "`{setting}` is missing in config/sluice.yaml"
+        );
+    }
+}
+
+#[test]
+fn the_embedded_default_takes_keys_and_servers_that_are_there() {
+    let ollama = |address: SocketAddr| address.port() == 11434;
+    let loaded = embedded_default("http://127.0.0.1:1/v1", &environment, &ollama).unwrap();
+    assert_eq!(loaded.diagnostics, []);
+    let routes: Vec<_> = loaded
+        .config
+        .models
+        .routes
+        .iter()
+        .map(|route| &*route.pattern)
+        .collect();
+    assert_eq!(
+        routes,
+        ["demo", "claude-*", "deepseek/*", "fireworks/*", "ollama/*"]
+    );
+    assert_eq!(loaded.config.upstreams[0].base_url, "http://127.0.0.1:1/v1");
+    assert_eq!(loaded.config.hooks.folder, None);
+}
