@@ -463,7 +463,7 @@ impl Source {
 impl Delivery {
     fn take(&mut self, event: Event<'_>) {
         match &event {
-            Event::BlockStart { .. } => self.begun = true,
+            Event::Delta { .. } | Event::BlockStop { .. } => self.begun = true,
             Event::Stop(_) => (self.begun, self.ended) = (true, true),
             Event::Usage(usage) => self.usage = Some(usage.clone()),
             Event::Error { kind, message } => {

@@ -76,7 +76,7 @@ impl Misbehave {
                 panic!("after an edit");
             }
             "bad-pointer" => call.set("no-pointer", 1)?,
-            "flood" => call.set("/flood", "x".repeat(20 << 20))?,
+            "flood" => call.set("/flood", "x".repeat(9 << 20))?,
             _ => {}
         }
         Ok(Verdict::Next)

@@ -80,7 +80,13 @@ impl<'a> Fragment<'a> {
 impl Call {
     /// Whether its arguments have come to their end: a closed object.
     pub(super) fn is_complete(&self) -> bool {
-        self.arguments.trim().is_empty() || self.braces.is_closed()
+        self.arguments.trim().is_empty() || self.has_closed()
+    }
+
+    /// Whether an object has come, and closed. A call without any arguments so
+    /// far has not: they may follow those of the next call.
+    pub(super) fn has_closed(&self) -> bool {
+        self.braces.is_closed()
     }
 
     /// The id for the client: the upstream's, unless it gave none or one that

@@ -349,7 +349,7 @@ impl StreamDecoder {
             }
             let call = &mut self.calls.0[at];
             self.sequencer.tool_input(call.unsent(), sink);
-            let has_ended = all || (another_waits && call.is_complete());
+            let has_ended = all || (another_waits && call.has_closed());
             if !has_ended {
                 return;
             }

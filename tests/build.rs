@@ -1,0 +1,26 @@
+//! Builds the components of `guests/`, and names their files for the tests.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// The packages of `guests/`; a test checks that none is missing here.
+const GUESTS: [&str; 4] = [
+    "guest-cap-to-seven",
+    "guest-misbehave",
+    "guest-response-only",
+    "guest-scripted",
+];
+
+fn main() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut list = String::new();
+    for (name, wasm) in sluice_hook_build::build(&workspace, &GUESTS) {
+        let constant = name.replace('-', "_").to_uppercase();
+        let _ = writeln!(
+            list,
+            "/// The component `{name}`.\npub const {constant}: &str = {wasm:?};"
+        );
+    }
+    let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
+    std::fs::write(PathBuf::from(out).join("guests.rs"), list).expect("OUT_DIR can be written");
+}

@@ -1,0 +1,10 @@
+//! Whole calls over real sockets, with real components.
+
+mod answers;
+mod bad_input;
+mod embedded;
+mod endpoints;
+mod hooks;
+mod reload;
+mod requests;
+mod tidy;

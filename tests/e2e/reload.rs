@@ -1,0 +1,257 @@
+//! Files change while calls run.
+
+use std::path::Path;
+
+use serde_json::json;
+use sluice_tests::guests::{GUEST_CAP_TO_SEVEN, GUEST_MISBEHAVE};
+use sluice_tests::{FakeUpstream, TestGateway, chunk, finish, sse};
+
+const CHAIN: &str = "hooks: { chain: [ { hook: cap-max-tokens, config: { max: 100 } } ] }\n";
+
+#[tokio::test]
+async fn a_running_stream_keeps_its_world_and_the_next_call_gets_the_new_one() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let mut gateway = TestGateway::start(&upstream.config(CHAIN)).await;
+    let mut running = gateway.client().begin("m").await;
+    speaker.say(chunk(&json!({ "content": "before" })));
+    let mut seen = running
+        .chunk()
+        .await
+        .expect("it runs")
+        .expect("it has begun")
+        .to_vec();
+
+    let state = gateway
+        .reload(|folder| {
+            std::fs::copy(GUEST_CAP_TO_SEVEN, folder.join("hooks/cap-max-tokens.wasm"))
+                .expect("a copy");
+        })
+        .await;
+    assert_eq!((state.generation, state.refused.len()), (2, 0));
+    assert_eq!(state.changes.len(), 1);
+    assert!(
+        state.changes[0].starts_with("hook `cap-max-tokens` changed (bundled "),
+        "{:?}",
+        state.changes
+    );
+
+    let renamed = upstream.config(CHAIN).replace("  m:", "  n:");
+    let state = gateway
+        .reload(|folder| std::fs::write(folder.join("sluice.yaml"), renamed).expect("a write"))
+        .await;
+    assert_eq!(state.generation, 3);
+    assert_eq!(
+        state.changes,
+        ["model `n` added (up/up-m)", "model `m` removed"]
+    );
+
+    assert_eq!(gateway.client().ask("m", true).await.status, 404);
+    assert_eq!(gateway.client().ask("n", true).await.text(), "ok");
+    assert_eq!(upstream.requests()[0].json()["max_tokens"], 100);
+    assert_eq!(upstream.last_body()["max_tokens"], 7);
+
+    speaker.say(chunk(&json!({ "content": " after" })));
+    speaker.say(finish("stop"));
+    while let Some(piece) = running.chunk().await.expect("it ends well") {
+        seen.extend(piece);
+    }
+    let events = sse(&seen);
+    let text: String = events
+        .iter()
+        .filter_map(|event| event["delta"]["text"].as_str())
+        .collect();
+    assert_eq!(text, "before after");
+    assert_eq!(events.last().expect("events")["type"], "message_stop");
+}
+
+#[tokio::test]
+async fn a_stranger_joins_the_chain_and_leaves_it() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let mut gateway = TestGateway::start(&upstream.config("")).await;
+    let dropped = gateway
+        .reload(|folder| {
+            std::fs::copy(GUEST_CAP_TO_SEVEN, folder.join("hooks/stranger.wasm")).expect("a copy");
+        })
+        .await;
+    assert!(
+        dropped.changes[0].starts_with("hook `stranger` added"),
+        "{:?}",
+        dropped.changes
+    );
+    gateway.client().ask("m", false).await;
+    assert_eq!(upstream.last_body()["max_tokens"], 7);
+
+    let removed = gateway
+        .reload(|folder| {
+            std::fs::remove_file(folder.join("hooks/stranger.wasm")).expect("it is there")
+        })
+        .await;
+    assert_eq!(removed.changes, ["hook `stranger` removed"]);
+    gateway.client().ask("m", false).await;
+    assert_eq!(upstream.last_body()["max_tokens"], 1000);
+}
+
+#[tokio::test]
+async fn what_is_broken_changes_nothing_and_is_told() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let mut gateway = TestGateway::start(&upstream.config(CHAIN)).await;
+    let sound = upstream.config(CHAIN);
+    let write = |text: &'static str| {
+        move |folder: &Path| std::fs::write(folder.join("sluice.yaml"), text).expect("a write")
+    };
+
+    for (text, said) in [
+        ("models: [", "not YAML"),
+        ("", "no models"),
+        (
+            "models: { m: { upstream: gone } }",
+            "no upstream named `gone`",
+        ),
+        (
+            "models: {}\nhooks: { chain: [gone] }",
+            "no bundled hook named `gone`",
+        ),
+    ] {
+        let state = gateway.reload(write(text)).await;
+        assert_eq!(state.generation, 1, "{text}");
+        assert!(
+            state.refused.concat().contains(said),
+            "{text}: {:?}",
+            state.refused
+        );
+        assert_eq!(gateway.client().ask("m", false).await.status, 200, "{text}");
+    }
+    let state = gateway
+        .reload(|folder| std::fs::remove_file(folder.join("sluice.yaml")).expect("it is there"))
+        .await;
+    assert!(
+        state.refused.concat().contains("cannot be read"),
+        "{:?}",
+        state.refused
+    );
+    // As it was: nothing changes, and nothing is refused any more.
+    let state = gateway
+        .reload(|folder| std::fs::write(folder.join("sluice.yaml"), &sound).expect("a write"))
+        .await;
+    assert_eq!((state.generation, state.refused.len()), (2, 0));
+
+    let state = gateway
+        .reload(|folder| {
+            std::fs::write(folder.join("hooks/cap-max-tokens.wasm"), "half").expect("a write")
+        })
+        .await;
+    assert!(
+        state.refused.concat().contains("no WebAssembly component"),
+        "{:?}",
+        state.refused
+    );
+    gateway.client().ask("m", false).await;
+    assert_eq!(
+        upstream.last_body()["max_tokens"],
+        100,
+        "the bundled one runs on"
+    );
+}
+
+#[tokio::test]
+async fn every_way_to_save_a_file_works() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let config = |name: &str| upstream.config("").replace("  m:", &format!("  {name}:"));
+    let mut gateway = TestGateway::start(&config("a")).await;
+
+    let text = config("b");
+    let state = gateway
+        .reload(|folder| {
+            std::fs::write(folder.join("sluice.yaml"), &text).expect("truncate and write")
+        })
+        .await;
+    assert!(
+        state
+            .changes
+            .contains(&"model `b` added (up/up-m)".to_owned()),
+        "{:?}",
+        state.changes
+    );
+
+    let text = config("c");
+    let state = gateway
+        .reload(|folder| {
+            std::fs::write(folder.join(".sluice.yaml.swp"), &text).expect("a write");
+            std::fs::rename(folder.join(".sluice.yaml.swp"), folder.join("sluice.yaml"))
+                .expect("a rename");
+        })
+        .await;
+    assert!(
+        state
+            .changes
+            .contains(&"model `c` added (up/up-m)".to_owned()),
+        "{:?}",
+        state.changes
+    );
+
+    let text = config("d");
+    let state = gateway
+        .reload(|folder| {
+            std::fs::rename(folder.join("sluice.yaml"), folder.join("sluice.yaml~"))
+                .expect("a rename");
+            std::fs::write(folder.join("sluice.yaml"), &text).expect("a write");
+        })
+        .await;
+    assert!(
+        state
+            .changes
+            .contains(&"model `d` added (up/up-m)".to_owned()),
+        "{:?}",
+        state.changes
+    );
+}
+
+/// Kubernetes mounts a config map as `..data -> ..generation`, with each file a
+/// link into it, and changes it by renaming a new `..data` over the old one.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_config_map_is_swapped() {
+    use std::os::unix::fs::symlink;
+    let upstream = FakeUpstream::saying("ok").await;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let path = folder.path();
+    let generation = |name: &str, model: &str| {
+        let text = upstream.config("").replace("  m:", &format!("  {model}:"));
+        std::fs::create_dir(path.join(name)).expect("a folder");
+        std::fs::write(path.join(name).join("sluice.yaml"), text).expect("a write");
+    };
+    generation("..1", "a");
+    generation("..2", "b");
+    symlink("..1", path.join("..data")).expect("a link");
+    symlink("..data/sluice.yaml", path.join("sluice.yaml")).expect("a link");
+    let mut gateway = TestGateway::in_folder(folder, "sluice.yaml")
+        .await
+        .expect("it starts");
+    assert_eq!(gateway.client().ask("a", false).await.status, 200);
+    let state = gateway
+        .reload(|folder| {
+            symlink("..2", folder.join("..tmp")).expect("a link");
+            std::fs::rename(folder.join("..tmp"), folder.join("..data")).expect("a rename");
+        })
+        .await;
+    assert_eq!(
+        state.changes,
+        ["model `b` added (up/up-m)", "model `a` removed"]
+    );
+    assert_eq!(gateway.client().ask("b", false).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_hook_that_turns_bad_is_replaced_live() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let chain = "hooks: { chain: [ { hook: fix, limits: { time_ms: 50 } } ] }\n";
+    let mut gateway =
+        TestGateway::with_hooks(&upstream.config(chain), &[("fix", GUEST_MISBEHAVE)]).await;
+    assert_eq!(gateway.client().ask("m", false).await.status, 500);
+    gateway
+        .reload(|folder| {
+            std::fs::copy(GUEST_CAP_TO_SEVEN, folder.join("hooks/fix.wasm")).expect("a copy");
+        })
+        .await;
+    assert_eq!(gateway.client().ask("m", false).await.status, 200);
+}

@@ -1,0 +1,166 @@
+//! What the compiler does not check: the direction of dependencies.
+
+use std::path::{Path, PathBuf};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All Rust files below `folder`, as paths relative to it, with their text.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in std::fs::read_dir(&at)
+            .expect("a folder of the workspace")
+            .flatten()
+        {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path
+                    .strip_prefix(folder)
+                    .expect("below it")
+                    .display()
+                    .to_string();
+                found.push((name, std::fs::read_to_string(&path).expect("text")));
+            }
+        }
+    }
+    found
+}
+
+/// Code without comments.
+fn code(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn each_outside_crate_has_one_home() {
+    let homes: [(&str, &[&str]); 7] = [
+        ("axum", &["server/", "app.rs", "demo.rs"]),
+        ("reqwest", &["upstream.rs"]),
+        ("wasmtime", &["hook/"]),
+        ("notify::", &["config/watch.rs"]),
+        ("arc_swap", &["snapshot.rs"]),
+        ("serde_yaml", &["config/"]),
+        ("clap", &["cli/"]),
+    ];
+    for (file, text) in sources(&workspace().join("gateway/src")) {
+        for (name, homes) in homes {
+            let at_home = homes.iter().any(|home| file.starts_with(home));
+            assert!(
+                at_home || !code(&text).contains(name),
+                "gateway/src/{file} uses `{name}`, whose home is {homes:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn modules_know_only_what_lies_below_them() {
+    let strangers: [(&str, &[&str]); 7] = [
+        (
+            "config/",
+            &[
+                "crate::server",
+                "crate::hook",
+                "crate::upstream",
+                "crate::pipeline",
+                "crate::app",
+            ],
+        ),
+        (
+            "hook/",
+            &[
+                "crate::server",
+                "crate::upstream",
+                "crate::pipeline",
+                "sluice_codec::dialect",
+            ],
+        ),
+        (
+            "route.rs",
+            &["crate::hook", "crate::upstream", "crate::server"],
+        ),
+        (
+            "upstream.rs",
+            &["sluice_codec::ir", "crate::hook", "crate::pipeline"],
+        ),
+        ("pipeline.rs", &["crate::server", "crate::app"]),
+        ("answer.rs", &["crate::server", "crate::app"]),
+        ("server/", &["crate::app", "crate::upstream"]),
+    ];
+    for (file, text) in sources(&workspace().join("gateway/src")) {
+        for (module, strangers) in strangers {
+            for stranger in strangers {
+                let knows = file.starts_with(module) && code(&text).contains(stranger);
+                assert!(!knows, "gateway/src/{file} knows `{stranger}`");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_codec_does_no_io() {
+    let manifest =
+        std::fs::read_to_string(workspace().join("gateway/codec/Cargo.toml")).expect("text");
+    for name in [
+        "tokio", "axum", "reqwest", "wasmtime", "tracing", "fastrand",
+    ] {
+        assert!(!manifest.contains(name), "the codec depends on `{name}`");
+    }
+    for (file, text) in sources(&workspace().join("gateway/codec/src")) {
+        for name in ["std::time", "std::fs", "std::net", "println!"] {
+            assert!(
+                !code(&text).contains(name),
+                "gateway/codec/src/{file} uses `{name}`"
+            );
+        }
+        let dialects = [
+            ("dialect/chat", "dialect::messages"),
+            ("dialect/messages", "dialect::chat"),
+        ];
+        for (dialect, other) in dialects {
+            let imports = file.starts_with(dialect) && code(&text).contains(other);
+            assert!(!imports, "gateway/codec/src/{file} imports another dialect");
+        }
+    }
+}
+
+#[test]
+fn every_guest_is_built_and_every_bundled_hook_is_documented() {
+    let script = std::fs::read_to_string(workspace().join("tests/build.rs")).expect("text");
+    for guest in std::fs::read_dir(workspace().join("tests/guests"))
+        .expect("a folder")
+        .flatten()
+    {
+        let name = guest.file_name().display().to_string();
+        assert!(
+            script.contains(&format!("\"guest-{name}\"")),
+            "tests/build.rs does not build `{name}`"
+        );
+    }
+    for hook in std::fs::read_dir(workspace().join("hooks"))
+        .expect("a folder")
+        .flatten()
+    {
+        let readme = hook.path().join("README.md");
+        assert!(readme.is_file(), "{} is missing", readme.display());
+        let source = std::fs::read_to_string(hook.path().join("src/lib.rs")).expect("text");
+        let hook_alone = code(source.split("#[cfg(test)]").next().unwrap_or(""));
+        let lines = hook_alone
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .count();
+        assert!(
+            lines <= 60,
+            "{} is no template any more: {lines} lines",
+            hook.path().display()
+        );
+    }
+}
