@@ -45,11 +45,7 @@ impl Watcher for Counter {
         Kinds::USAGE | Kinds::STOP
     }
 
-    fn on_events(
-        &mut self,
-        call: &mut Call<'_>,
-        mut events: Vec<Event>,
-    ) -> Result<Action, Failure> {
+    fn on_events(&mut self, call: &mut Call<'_>, events: Vec<Event>) -> Result<Action, Failure> {
         self.counted |= events.iter().any(is_usable);
         if self.counted || !events.iter().any(|event| event.kind == Kind::Stop) {
             return Ok(Action::Keep);
@@ -61,9 +57,10 @@ impl Watcher for Counter {
             "output_tokens": tokens("answer-bytes"),
             "estimated": true,
         });
-        events.retain(|event| event.kind != Kind::Usage);
-        events.insert(0, Event::usage(&usage));
-        Ok(Action::Emit(events))
+        let rest = events.into_iter().filter(|event| event.kind != Kind::Usage);
+        Ok(Action::Emit(
+            [Event::usage(&usage)].into_iter().chain(rest).collect(),
+        ))
     }
 }
 
