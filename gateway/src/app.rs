@@ -33,6 +33,15 @@ pub enum Source {
     Embedded,
 }
 
+/// What the command line says over the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Where clients connect.
+    pub listen: Option<SocketAddr>,
+    /// The watched folder of hooks.
+    pub hooks: Option<PathBuf>,
+}
+
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -74,9 +83,12 @@ pub struct App {
 }
 
 impl App {
-    /// Start from `source`; `listen` overrides the configured address.
-    pub async fn start(source: Source, listen: Option<SocketAddr>) -> Result<Self, StartError> {
-        let builder = Builder::new(source, listen).await?;
+    /// Start from `source`, with `overrides`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the configuration, a hook or the address.
+    pub async fn start(source: Source, overrides: Overrides) -> Result<Self, StartError> {
+        let builder = Builder::new(source, overrides).await?;
         let (builder, built) = on_thread(builder, |builder| {
             let (snapshot, notes) = builder.build(None)?;
             let watched = builder.watched(&snapshot);
@@ -147,17 +159,14 @@ impl Drop for App {
 /// Builds snapshots: at the start and at every reload, by the same code.
 pub(crate) struct Builder {
     source: Source,
-    listen: Option<SocketAddr>,
+    overrides: Overrides,
     engine: Arc<Engine>,
     demo: Option<SocketAddr>,
 }
 
 impl Builder {
     /// What builds from `source`. The embedded default brings its upstream.
-    pub(crate) async fn new(
-        source: Source,
-        listen: Option<SocketAddr>,
-    ) -> Result<Self, StartError> {
+    pub(crate) async fn new(source: Source, overrides: Overrides) -> Result<Self, StartError> {
         let demo = match source {
             Source::Embedded => Some(demo::start().await.map_err(StartError::Demo)?),
             Source::File(_) => None,
@@ -165,7 +174,7 @@ impl Builder {
         let engine = Engine::new().map_err(|error| StartError::Engine(error.to_string()))?;
         Ok(Self {
             source,
-            listen,
+            overrides,
             engine,
             demo,
         })
@@ -181,8 +190,11 @@ impl Builder {
             mut config,
             diagnostics,
         } = self.load()?;
-        if let Some(listen) = self.listen {
+        if let Some(listen) = self.overrides.listen {
             config.listen = listen;
+        }
+        if let Some(hooks) = &self.overrides.hooks {
+            config.hooks.folder = Some(hooks.clone());
         }
         if let Some(exposed) = config.exposure() {
             return Err(vec![exposed]);
@@ -265,13 +277,13 @@ async fn on_thread<T: Send + 'static, R: Send + 'static>(
 ///
 /// # Errors
 /// Whatever [`App::start`] would report, but for an address in use.
-pub fn check(source: Source) -> Result<Vec<String>, StartError> {
+pub fn check(source: Source, overrides: Overrides) -> Result<Vec<String>, StartError> {
     let engine = Engine::new().map_err(|error| StartError::Engine(error.to_string()))?;
     // Nobody calls the demo's upstream; any address will do.
     let demo = matches!(source, Source::Embedded).then_some(SocketAddr::from(([127, 0, 0, 1], 1)));
     let builder = Builder {
         source,
-        listen: None,
+        overrides,
         engine,
         demo,
     };

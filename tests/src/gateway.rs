@@ -3,10 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sluice::app::{App, ReloadState, Source, StartError};
+use sluice::app::{App, Overrides, ReloadState, Source, StartError};
 use tempfile::TempDir;
 
 use crate::Client;
+
+fn on_any_port() -> Overrides {
+    Overrides {
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        hooks: None,
+    }
+}
 
 /// No test waits longer than this for anything, so that a hang is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,15 +58,13 @@ impl TestGateway {
     /// Whatever `sluice serve` would end with.
     pub async fn in_folder(folder: TempDir, config: &str) -> Result<Self, StartError> {
         let source = Source::File(folder.path().join(config));
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let app = App::start(source, Some(any_port)).await?;
+        let app = App::start(source, on_any_port()).await?;
         Ok(Self { app, folder })
     }
 
     /// Start the embedded default.
     pub async fn embedded() -> Self {
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let app = App::start(Source::Embedded, Some(any_port)).await;
+        let app = App::start(Source::Embedded, on_any_port()).await;
         Self {
             app: app.unwrap_or_else(|error| panic!("the gateway did not start: {error}")),
             folder: TempDir::new().expect("a temporary folder can be made"),

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::Overrides;
+
 /// A gateway that lets Claude Code run on any model.
 ///
 /// Clients that speak the Anthropic Messages API talk to Sluice; Sluice talks to
@@ -43,6 +45,9 @@ enum Command {
         /// Where clients connect; overrides the file's `listen`.
         #[arg(long, short, value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Folder of hooks (`.wasm`), watched; overrides the file's `hooks.folder`.
+        #[arg(long, value_name = "FOLDER")]
+        hooks: Option<PathBuf>,
     },
     /// Check a configuration as `serve` would read it, and print every mistake.
     ///
@@ -52,13 +57,23 @@ enum Command {
         /// Native YAML or a LiteLLM `config.yaml`; the embedded default without.
         #[arg(long, short, value_name = "FILE", env = "SLUICE_CONFIG")]
         config: Option<PathBuf>,
+        /// Folder of hooks (`.wasm`); overrides the file's `hooks.folder`.
+        #[arg(long, value_name = "FOLDER")]
+        hooks: Option<PathBuf>,
     },
 }
 
 /// Run the command that the process was started with.
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve { config, listen } => serve::run(config, listen),
-        Command::Check { config } => check::run(config.as_deref()),
+        Command::Serve {
+            config,
+            listen,
+            hooks,
+        } => serve::run(config, Overrides { listen, hooks }),
+        Command::Check { config, hooks } => {
+            let listen = None;
+            check::run(config.as_deref(), Overrides { listen, hooks })
+        }
     }
 }

@@ -1,16 +1,15 @@
 //! `sluice serve`
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{App, Source};
+use crate::app::{App, Overrides, Source};
 
 /// Run until a signal comes.
-pub(super) fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> ExitCode {
+pub(super) fn run(config: Option<PathBuf>, overrides: Overrides) -> ExitCode {
     let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -27,7 +26,7 @@ pub(super) fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> ExitCo
     };
     runtime.block_on(async {
         let source = config.map_or(Source::Embedded, Source::File);
-        match App::start(source, listen).await {
+        match App::start(source, overrides).await {
             Ok(app) => {
                 stop_signal().await;
                 tracing::info!("Stopping: running calls end first; a second signal stops at once.");
