@@ -26,6 +26,9 @@ const FOREIGN: [&str; 9] = [
     "MAKEFLAGS",
 ];
 
+/// What hooks are built for.
+const TARGET: &str = "wasm32-wasip2";
+
 /// Build `packages` of the workspace at `workspace` and return their components
 /// by package name.
 ///
@@ -35,15 +38,12 @@ pub fn build<'p>(workspace: &Path, packages: &[&'p str]) -> Vec<(&'p str, PathBu
     let out =
         PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
     let target_dir = out.join("hooks");
+    add_target(workspace);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace).args([
-        "build",
-        "--release",
-        "--locked",
-        "--target",
-        "wasm32-wasip2",
-    ]);
+    command
+        .current_dir(workspace)
+        .args(["build", "--release", "--locked", "--target", TARGET]);
     command.arg("--target-dir").arg(&target_dir);
     for package in packages {
         command.args(["--package", package]);
@@ -75,9 +75,9 @@ pub fn build<'p>(workspace: &Path, packages: &[&'p str]) -> Vec<(&'p str, PathBu
     let status = command.status().expect("cargo can be run again");
     assert!(
         status.success(),
-        "building the hooks {packages:?} failed; if the target is missing: `rustup target add wasm32-wasip2`"
+        "building the hooks {packages:?} failed; if the target is missing: `rustup target add {TARGET}`"
     );
-    let release = target_dir.join("wasm32-wasip2/release");
+    let release = target_dir.join(TARGET).join("release");
     packages
         .iter()
         .map(|package| {
@@ -86,6 +86,26 @@ pub fn build<'p>(workspace: &Path, packages: &[&'p str]) -> Vec<(&'p str, PathBu
             (*package, release.join(format!("{stem}.wasm")))
         })
         .collect()
+}
+
+/// `rust-toolchain.toml` names the target, and rustup installs it, unless it was
+/// told not to (`RUSTUP_AUTO_INSTALL=0`). Without rustup the build itself will
+/// say what is missing.
+fn add_target(workspace: &Path) {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let found = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
+    let is_there = found.is_ok_and(|found| {
+        let folder = String::from_utf8_lossy(&found.stdout);
+        Path::new(folder.trim()).is_dir()
+    });
+    if !is_there {
+        let _ = Command::new("rustup")
+            .current_dir(workspace)
+            .args(["target", "add", TARGET])
+            .status();
+    }
 }
 
 /// Have cargo run the build script again when a source of the hook changes.
