@@ -178,11 +178,6 @@ impl Document {
         self.edited
     }
 
-    /// Bytes that staged edits would put in, for limits.
-    pub fn len_hint(&self) -> usize {
-        self.original.len()
-    }
-
     /// The body: the original bytes if no edit stands.
     pub fn into_bytes(self) -> Bytes {
         if !self.edited {
