@@ -156,57 +156,35 @@ impl Answer {
     }
 
     /// Read on until the answer is whole (its body is returned) or, for a
-    /// stream, until its beginning is known to be sound: an early error becomes
-    /// a real status. A silent upstream is not waited for longer than
-    /// `head_hold_ms`.
+    /// stream that nobody holds, until its beginning is known to be sound: until
+    /// then another target can take over.
     pub(crate) async fn settle(&mut self, call: &mut Call) -> Result<Option<Vec<u8>>, Error> {
-        let began = Instant::now();
-        let hold = Duration::from_millis(self.limits.head_hold_ms);
-        while !(self.delivery.ended || self.stream && self.delivery.begun) {
-            let wait = if self.stream {
-                hold.saturating_sub(began.elapsed())
-            } else {
-                Duration::MAX
-            };
-            match self.step(wait).await? {
-                Step::Silent if self.stream => break,
-                Step::Silent | Step::Moved => {}
-            }
+        let streams = matches!(self.delivery.form, Form::Stream(_));
+        while !(self.delivery.ended || streams && self.delivery.begun) {
+            self.step(Duration::MAX).await?;
         }
         let failure = self
             .delivery
             .failure
-            .take_if(|_| !(self.stream && self.delivery.begun));
+            .take_if(|_| !(streams && self.delivery.begun));
         if let Some((kind, message)) = failure {
             return Err(Error::upstream_kind(&self.upstream, &kind, &message));
         }
         self.drain();
-        let body = if self.delivery.ended {
-            self.gathered().await?
-        } else {
-            None
+        let body = match &mut self.delivery.form {
+            Form::Stream(_) => None,
+            Form::Whole(message) => {
+                let message = std::mem::take(message);
+                Some(self.finished(message).await?)
+            }
         };
         self.note(call);
-        match body {
-            Some(body) if self.stream => {
-                self.delivery.out = body;
-                Ok(None)
-            }
-            body => Ok(body),
-        }
+        Ok(body)
     }
 
     /// The bytes for a client that wants a stream.
     pub(crate) fn into_stream(self: Box<Self>, call: Call) -> BoxStream<'static, Bytes> {
-        let mut answer = self;
-        if answer.delivery.out.is_empty() {
-            // The head alone would be held back by some clients and proxies.
-            answer
-                .delivery
-                .out
-                .extend_from_slice(b": waiting for the upstream\n\n");
-        }
-        stream::unfold((answer, call), |(mut answer, mut call)| async move {
+        stream::unfold((self, call), |(mut answer, mut call)| async move {
             let bytes = answer.next(&mut call).await?;
             call.first_byte();
             Some((bytes, (answer, call)))
@@ -228,11 +206,7 @@ impl Answer {
                 return None;
             }
             match self.step(pause).await {
-                Ok(Step::Silent) => self.delivery.ping(),
-                Ok(Step::Moved) if self.delivery.ended => match self.gathered().await {
-                    Ok(body) => self.delivery.out.extend(body.unwrap_or_default()),
-                    Err(error) => self.delivery.fail(&error.kind, &error.message),
-                },
+                Ok(Step::Silent) => StreamEncoder::ping(&mut self.delivery.out),
                 Ok(Step::Moved) => {}
                 Err(error) => self.delivery.fail(&error.kind, &error.message),
             }
@@ -318,20 +292,15 @@ impl Answer {
         }
     }
 
-    /// The gathered answer, through the response hooks, as the client wants it;
-    /// none if it was not gathered.
-    async fn gathered(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        let Form::Whole(message) = &mut self.delivery.form else {
-            return Ok(None);
-        };
-        let message = std::mem::take(message);
+    /// The gathered answer, through the response hooks, as the client wants it.
+    async fn finished(&mut self, message: Message) -> Result<Vec<u8>, Error> {
         let id = message_id();
         if !self.session.wants(Stage::Response) {
-            return Ok(Some(if self.stream {
+            return Ok(if self.stream {
                 stream_bytes(message, id, &self.model)
             } else {
                 encode_message(&message, &id, &self.model)
-            }));
+            });
         }
         let document = Document::new(encode_message(&message, &id, &self.model).into());
         let (document, verdict) = self.session.on_response(document).await?;
@@ -340,14 +309,14 @@ impl Answer {
         }
         let body = document.into_bytes();
         if !self.stream {
-            return Ok(Some(body.into()));
+            return Ok(body.into());
         }
         let edited = std::str::from_utf8(&body)
             .ok()
             .and_then(|text| decode_message(text).ok());
         let message = edited
             .ok_or_else(|| Error::hook("a response hook left an answer that is no message"))?;
-        Ok(Some(stream_bytes(message, id, &self.model)))
+        Ok(stream_bytes(message, id, &self.model))
     }
 
     /// Let the rest of the upstream's bytes come, aside, so that its connection
@@ -483,15 +452,5 @@ impl Delivery {
         self.ended = true;
         self.failure = Some((kind.to_owned(), message.to_owned()));
         StreamEncoder::error(kind, message, &mut self.out);
-    }
-
-    /// A life sign while the upstream is silent.
-    fn ping(&mut self) {
-        if self.begun && matches!(self.form, Form::Stream(_)) {
-            StreamEncoder::ping(&mut self.out);
-        } else {
-            self.out
-                .extend_from_slice(b": waiting for the upstream\n\n");
-        }
     }
 }

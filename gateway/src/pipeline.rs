@@ -4,12 +4,19 @@
 //! decode ─▶ on-request ─▶ route ─▶ ┌ encode ─▶ on-upstream-request ─▶ send ┐ ─▶ answer
 //!                                  └──────── each target until one answers ┘
 //! ```
+//! A stream's status waits until its beginning is known to be sound, so that an
+//! early error is a real status; but not for longer than `head_hold_ms`. From
+//! then on life signs cover the wait, and an error comes as an event.
+//!
 //! Knows codec, route, provider, hooks and upstream; never the HTTP server.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use http::HeaderMap;
 use sluice_codec::dialect::chat::{DecodeOptions, EncodeOptions, decode_error, encode_request};
 use sluice_codec::dialect::messages::{self, ErrorBody, decode_message, decode_request};
@@ -24,6 +31,9 @@ use crate::hook::{self, AttemptFacts, Document, Facts, Session, Stage, Verdict};
 use crate::route;
 use crate::snapshot::Snapshot;
 use crate::upstream;
+
+/// A comment, which every reader of events passes over: allowed before the first.
+const LIFE_SIGN: &[u8] = b": waiting for the upstream\n\n";
 
 /// Longest error body of an upstream that is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
@@ -61,20 +71,44 @@ enum Served {
     Stream(Box<Answer>),
 }
 
+/// A call under way, and what it comes to.
+type Serving = Pin<Box<dyn Future<Output = (Call, Result<Served, Error>)> + Send>>;
+
 /// Serve one call.
 pub async fn run(world: Arc<Snapshot>, inbound: Inbound) -> Reply {
+    let limits = &world.config.limits;
+    let hold = Duration::from_millis(limits.head_hold_ms);
+    let pause = Duration::from_millis(limits.ping_interval_ms);
     let mut call = Call::begin(world.generation, inbound.body.len());
-    match serve(&world, &mut call, inbound).await {
+    let id = call.id.clone();
+    let wants_stream = Arc::new(AtomicBool::new(false));
+    let is_stream = wants_stream.clone();
+    let mut serving: Serving = Box::pin(async move {
+        let outcome = serve(&world, &mut call, inbound, &is_stream).await;
+        (call, outcome)
+    });
+    let (call, outcome) = match tokio::time::timeout(hold, &mut serving).await {
+        Ok(ended) => ended,
+        Err(_) if wants_stream.load(Ordering::Relaxed) => return begun(id, serving, pause),
+        Err(_) => serving.await,
+    };
+    match outcome {
         Ok(served) => reply(call, served),
         Err(error) => failed(call, &error),
     }
 }
 
-async fn serve(world: &Arc<Snapshot>, call: &mut Call, inbound: Inbound) -> Result<Served, Error> {
+async fn serve(
+    world: &Arc<Snapshot>,
+    call: &mut Call,
+    inbound: Inbound,
+    wants_stream: &AtomicBool,
+) -> Result<Served, Error> {
     // 2. Decode.
     let request = decode(&inbound.body)?;
     call.model = request.model.clone().into_owned();
     call.stream = request.stream;
+    wants_stream.store(request.stream, Ordering::Relaxed);
 
     // 3. Hooks on the request; what they edited is decoded anew.
     let mut session = world.hooks.session(facts(call, inbound.headers));
@@ -340,7 +374,7 @@ impl Attempt<'_> {
     }
 }
 
-// === the two exits ===
+// === the exits ===
 
 fn reply(mut call: Call, served: Served) -> Reply {
     let mut headers = vec![("request-id", call.id.clone())];
@@ -351,21 +385,72 @@ fn reply(mut call: Call, served: Served) -> Reply {
             .map(|failures| ("sluice-hook-failures", failures)),
     );
     let body = match served {
-        Served::Stream(answer) => ReplyBody::Stream(answer.into_stream(call)),
-        Served::Whole(body) => {
+        Served::Whole(body) if !call.stream => {
             call.first_byte();
             call.answered();
-            if call.stream {
-                ReplyBody::Stream(Box::pin(futures_util::stream::iter([Bytes::from(body)])))
-            } else {
-                ReplyBody::Whole(body.into())
-            }
+            ReplyBody::Whole(body.into())
         }
+        served => ReplyBody::Stream(events(call, served)),
     };
     Reply {
         status: 200,
         headers,
         body,
+    }
+}
+
+/// The answer's bytes for a client that wants a stream.
+fn events(mut call: Call, served: Served) -> BoxStream<'static, Bytes> {
+    match served {
+        Served::Stream(answer) => answer.into_stream(call),
+        Served::Whole(body) => {
+            call.first_byte();
+            call.answered();
+            stream::iter([Bytes::from(body)]).boxed()
+        }
+    }
+}
+
+/// A stream that began before its answer did.
+enum Begun {
+    Waiting(Serving),
+    Answering(BoxStream<'static, Bytes>),
+    Over,
+}
+
+/// The reply to a client that has waited long enough for a sign of life.
+fn begun(request_id: String, serving: Serving, pause: Duration) -> Reply {
+    let rest = stream::unfold(Begun::Waiting(serving), move |state| state.next(pause));
+    // The head alone would be held back by some clients and proxies.
+    let body = stream::iter([Bytes::from_static(LIFE_SIGN)])
+        .chain(rest)
+        .boxed();
+    Reply {
+        status: 200,
+        headers: vec![("request-id", request_id)],
+        body: ReplyBody::Stream(body),
+    }
+}
+
+impl Begun {
+    /// The next bytes: a life sign every `pause`, then the answer, or its error.
+    async fn next(self, pause: Duration) -> Option<(Bytes, Self)> {
+        let mut answer = match self {
+            Self::Over => return None,
+            Self::Answering(answer) => answer,
+            Self::Waiting(mut serving) => match tokio::time::timeout(pause, &mut serving).await {
+                Err(_) => return Some((LIFE_SIGN.into(), Self::Waiting(serving))),
+                Ok((call, Ok(served))) => events(call, served),
+                Ok((mut call, Err(error))) => {
+                    call.failed(&error);
+                    let mut frame = Vec::new();
+                    messages::StreamEncoder::error(&error.kind, &error.message, &mut frame);
+                    return Some((frame.into(), Self::Over));
+                }
+            },
+        };
+        let bytes = answer.next().await?;
+        Some((bytes, Self::Answering(answer)))
     }
 }
 

@@ -185,9 +185,24 @@ async fn a_silent_upstream_is_covered_by_life_signs_and_then_given_up() {
     let upstream = FakeUpstream::start(|_| Script::Silence).await;
     let limits = "limits: { first_byte_timeout_ms: 50 }";
     let gateway = TestGateway::start(&upstream.config(limits)).await;
+    for stream in [true, false] {
+        let answer = gateway.client().ask("m", stream).await;
+        assert_eq!(answer.status, 504, "{:?}", answer.body);
+        assert_eq!(answer.json()["error"]["type"], "timeout_error");
+    }
+
+    // Not even a status comes: the client is told that it is waited for.
+    let limits = "limits: { first_byte_timeout_ms: 200, head_hold_ms: 1, ping_interval_ms: 10 }";
+    let gateway = TestGateway::start(&upstream.config(limits)).await;
     let answer = gateway.client().ask("m", true).await;
-    assert_eq!(answer.status, 504, "{:?}", answer.body);
-    assert_eq!(answer.json()["error"]["type"], "timeout_error");
+    assert_eq!(answer.status, 200, "the status cannot wait any longer");
+    let body = String::from_utf8_lossy(&answer.body);
+    assert!(body.matches(": waiting").count() > 2, "{body}");
+    let events = answer.events();
+    assert_eq!(events.len(), 1, "{body}");
+    assert_eq!(events[0]["error"]["type"], "timeout_error");
+    let answer = gateway.client().ask("m", false).await;
+    assert_eq!(answer.status, 504, "whole answers have no life signs");
 }
 
 #[tokio::test]
