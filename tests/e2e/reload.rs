@@ -255,3 +255,28 @@ async fn a_hook_that_turns_bad_is_replaced_live() {
         .await;
     assert_eq!(gateway.client().ask("m", false).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_file_that_never_rests_beside_it_hides_no_change() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let mut gateway = TestGateway::start(&upstream.config("")).await;
+    let log = gateway.folder().join("sluice.log");
+    let writing = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            let mut file = std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(&log);
+            let file = file.as_mut().expect("the folder is there");
+            std::io::Write::write_all(file, b"a line\n").expect("it can be written");
+        }
+    });
+    let changed = upstream.config("").replace("  m:", "  n:");
+    gateway
+        .reload(|folder| std::fs::write(folder.join("sluice.yaml"), changed).expect("a write"))
+        .await;
+    writing.abort();
+    assert_eq!(gateway.client().ask("n", false).await.status, 200);
+}

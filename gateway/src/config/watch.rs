@@ -15,6 +15,10 @@ use tokio::sync::mpsc;
 /// How long after the last event one looks, in ms: an editor's save is a burst.
 const DEBOUNCE_MS: u64 = 200;
 
+/// How long a burst is waited out at most, in ms: a log file that grows in the
+/// same folder never stops.
+const BURST_MS: u64 = 1_000;
+
 /// How often one looks without any event, in ms: network and container mounts
 /// report none.
 const RESCAN_MS: u64 = 5_000;
@@ -66,7 +70,10 @@ impl Watcher {
             return;
         }
         let debounce = Duration::from_millis(DEBOUNCE_MS);
-        while let Ok(Some(())) = tokio::time::timeout(debounce, self.events.recv()).await {}
+        let quiet = async {
+            while let Ok(Some(())) = tokio::time::timeout(debounce, self.events.recv()).await {}
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(BURST_MS), quiet).await;
     }
 }
 
