@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice_tests::guests::{GUEST_MISBEHAVE, GUEST_RESPONSE_ONLY, GUEST_SCRIPTED};
+use sluice_tests::guests::{GUEST_MISBEHAVE, GUEST_RESPONSE_ONLY, GUEST_SCRIPTED, GUEST_TUESDAY};
 use sluice_tests::{Answer, FakeUpstream, TestGateway};
 
 /// A chain of one entry.
@@ -290,8 +290,11 @@ const FAILURES: [(&str, &str); 8] = [
 /// A hook that does `act` at `stage` under `policy`, before a sound upstream.
 async fn misbehaving(act: &str, stage: &str, policy: &str) -> (FakeUpstream, TestGateway) {
     let upstream = FakeUpstream::saying("one two three").await;
-    let settings =
-        format!("on_failure: {policy}, limits: {{ time_ms: 60 }}, grants: {{ prompt: write }},");
+    // Only a loop has to run out of time; the others have it in plenty, on a busy machine too.
+    let time_ms = if act == "loop" { 60 } else { 20_000 };
+    let settings = format!(
+        "on_failure: {policy}, limits: {{ time_ms: {time_ms} }}, grants: {{ prompt: write }},"
+    );
     let config = upstream.config(&chain(
         "misbehave",
         &settings,
@@ -451,5 +454,24 @@ async fn wrong_chains_do_not_start() {
             error.contains(said) && error.contains("sluice.yaml:5: hooks.chain[0]"),
             "{error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_hook_of_the_readme_does_what_the_readme_says() {
+    let readme = include_str!("../../README.md");
+    let hook = include_str!("../guests/tuesday/src/lib.rs");
+    let (_, code) = hook.split_once("\n\n").expect("a module doc, then code");
+    assert!(readme.contains(code), "the README shows another hook");
+
+    let upstream = FakeUpstream::saying("ok").await;
+    let gateway =
+        TestGateway::with_hooks(&upstream.config(""), &[("tuesday", GUEST_TUESDAY)]).await;
+    let tools = json!([{ "name": "look", "input_schema": { "type": "object" } }]);
+    for (tools, temperature) in [(json!([]), json!(0.7)), (tools, Value::Null)] {
+        let request = json!({ "model": "m", "max_tokens": 5, "temperature": 0.7, "tools": tools,
+            "messages": [{ "role": "user", "content": "hi" }] });
+        assert_eq!(gateway.client().message(&request).await.status, 200);
+        assert_eq!(upstream.last_body()["temperature"], temperature);
     }
 }
