@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use sluice_codec::dialect::chat::Refused;
 use sluice_codec::dialect::messages::{kind_of_status, status_of_kind};
 use sluice_codec::fields::DecodeError;
+use sluice_codec::ir::Refused;
 
 use crate::hook::{HookError, Refusal};
 

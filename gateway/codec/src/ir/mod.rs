@@ -7,6 +7,7 @@
 //! answer whole.
 
 mod assemble;
+mod error;
 mod event;
 mod loss;
 mod order;
@@ -14,6 +15,7 @@ mod request;
 mod sequence;
 
 pub use assemble::{Message, MessageBlock};
+pub use error::{Refused, UpstreamError};
 pub use event::{BlockStart, Delta, Event, Stop, StopReason, Usage};
 pub use loss::{Loss, Losses};
 pub use order::Order;

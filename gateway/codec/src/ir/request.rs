@@ -89,7 +89,7 @@ pub enum Block<'a> {
         /// The tool's name.
         name: Cow<'a, str>,
         /// The arguments, verbatim.
-        input: &'a RawValue,
+        input: Cow<'a, RawValue>,
         /// Everything else.
         extras: Extras<'a>,
     },

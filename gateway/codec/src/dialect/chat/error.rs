@@ -5,19 +5,11 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, Path};
+use crate::ir::UpstreamError;
 use crate::json::{as_count, as_str};
 
 /// Longest message passed on, in bytes: an upstream's whole HTML page helps no one.
 const MESSAGE_BYTES_MAX: usize = 2_048;
-
-/// An upstream's error, in the inner form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamError {
-    /// HTTP status for the client.
-    pub status: u16,
-    /// What went wrong, in words that Claude Code acts upon where it knows any.
-    pub message: String,
-}
 
 /// Decode the body of an error with this HTTP status.
 pub fn decode_error(status: u16, body: &[u8]) -> UpstreamError {

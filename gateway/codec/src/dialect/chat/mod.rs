@@ -17,7 +17,7 @@ mod tags;
 mod usage;
 
 pub use accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
-pub use error::{UpstreamError, decode_error};
+pub use error::decode_error;
 pub use names::Names;
-pub use request::{EncodeOptions, Encoded, Refused, encode_request};
+pub use request::{EncodeOptions, Encoded, encode_request};
 pub use stream::{DecodeOptions, StreamDecoder};

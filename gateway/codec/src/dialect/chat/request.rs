@@ -19,7 +19,9 @@ use super::content::{Piece, TurnContent, escaped};
 use super::envelope::Envelope;
 use super::names::{Names, hash};
 use crate::fields::{Extras, Path};
-use crate::ir::{Block, Losses, Request, RequestMessage, Role, Thinking, Tool, ToolChoiceKind};
+use crate::ir::{
+    Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool, ToolChoiceKind,
+};
 use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
 
 /// Claude Code's first system block changes with every build and prompt; sent
@@ -67,17 +69,6 @@ pub struct Encoded {
     pub losses: Losses,
     /// Tool names that were changed.
     pub names: Names,
-}
-
-/// A request that cannot be carried without changing its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Where: `thread`.
-    pub path: String,
-    /// Why, and what to do.
-    pub message: &'static str,
-    /// Machine-readable details for the error body, JSON text.
-    pub details: Option<&'static str>,
 }
 
 /// Encode `request` for one target.
@@ -428,7 +419,7 @@ impl<'r> Encoder<'r, '_> {
                     extras,
                 } => {
                     self.report_extras(extras, &at.index(j));
-                    calls.push((id, name, *input));
+                    calls.push((id, name, &**input));
                 }
                 _ => self.losses.report(
                     at.index(j),

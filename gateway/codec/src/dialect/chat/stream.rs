@@ -16,11 +16,11 @@ use serde_json::value::RawValue;
 use super::calls::{Calls, Fragment, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
 use super::envelope::Envelope;
-use super::error::{UpstreamError, decode_embedded, decode_error};
+use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
-use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, Usage};
+use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage};
 use crate::json::{as_count, as_str};
 
 /// What the decoder of an answer must know of its request.

@@ -125,7 +125,7 @@ fn block<'a>(raw: &'a RawValue, at: &Path<'_>) -> Result<Block<'a>, DecodeError>
         "tool_use" => Block::ToolUse {
             id: required(fields.take_str("id", at)?, at, "id")?,
             name: required(fields.take_str("name", at)?, at, "name")?,
-            input: required(fields.take("input"), at, "input")?,
+            input: Cow::Borrowed(required(fields.take("input"), at, "input")?),
             extras: fields.rest(),
         },
         "tool_result" => Block::ToolResult {
