@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::hook::{self, AttemptFacts, Document, Facts, Session, Stage, Verdict};
 use crate::route;
 use crate::snapshot::Snapshot;
-use crate::upstream;
+use crate::upstream::{self, Endpoint};
 
 /// A comment, which every reader of events passes over: allowed before the first.
 const LIFE_SIGN: &[u8] = b": waiting for the upstream\n\n";
@@ -132,6 +132,7 @@ async fn serve(
         let attempt = Attempt {
             world,
             upstream,
+            endpoint: &world.endpoints[target.upstream],
             model: &target.model,
         };
         // 5. to 7. Encode, hooks on the upstream's request, send.
@@ -253,6 +254,7 @@ pub(crate) fn message_id() -> String {
 struct Attempt<'w> {
     world: &'w Arc<Snapshot>,
     upstream: &'w Upstream,
+    endpoint: &'w Endpoint,
     model: &'w str,
 }
 
@@ -299,7 +301,7 @@ impl Attempt<'_> {
 
         // 6. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
-        let mut headers = upstream::headers(self.upstream);
+        let mut headers = self.endpoint.headers.clone();
         if session.wants(Stage::UpstreamRequest) {
             let document = Document::with_members(body, encoded.members);
             let result = session.on_upstream_request(document, &mut headers).await;
@@ -321,7 +323,7 @@ impl Attempt<'_> {
         let sent = self
             .world
             .client
-            .send(self.upstream, headers, body, limits.first_byte_timeout_ms)
+            .send(self.endpoint, headers, body, limits.first_byte_timeout_ms)
             .await;
         let reply = sent.map_err(|error| {
             let status = if matches!(error, upstream::SendError::FirstByteTimeout(_)) {

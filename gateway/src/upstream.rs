@@ -1,10 +1,12 @@
 //! Bytes to an upstream and back. Knows headers, timeouts and pools; never what
 //! the bytes mean. The only user of the HTTP client.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
+use reqwest::{Request, Url};
 
 use crate::config::{Limits, Upstream};
 
@@ -15,6 +17,29 @@ pub struct Client {
     outward: reqwest::Client,
     /// To this machine: never through a proxy.
     loopback: reqwest::Client,
+}
+
+/// Where requests to one upstream go, and what they carry: made once a snapshot,
+/// so that a call parses no URL and no key.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    url: Url,
+    /// The headers of every request to it.
+    pub headers: HeaderMap,
+    is_loopback: bool,
+}
+
+impl Endpoint {
+    /// The one endpoint of `upstream`: none if its URL cannot be called.
+    pub fn new(upstream: &Upstream) -> Option<Self> {
+        let url = format!("{}{}", upstream.base_url, upstream.dialect.path());
+        let url = Url::parse(&url).ok()?;
+        Some(Self {
+            headers: headers(upstream),
+            is_loopback: url.host_str().is_some_and(is_loopback),
+            url,
+        })
+    }
 }
 
 /// An answer whose body is still to come. Dropping it aborts the request.
@@ -59,21 +84,23 @@ impl Client {
         })
     }
 
-    /// Send `body` to the one endpoint of `upstream`.
+    /// Send `body` to `endpoint`, with these headers and no others.
     pub async fn send(
         &self,
-        upstream: &Upstream,
+        endpoint: &Endpoint,
         headers: HeaderMap,
         body: Bytes,
         first_byte_timeout_ms: u64,
     ) -> Result<Reply, SendError> {
-        let url = format!("{}{}", upstream.base_url, upstream.dialect.path());
-        let client = if is_loopback(&url) {
+        let client = if endpoint.is_loopback {
             &self.loopback
         } else {
             &self.outward
         };
-        let request = client.post(url).headers(headers).body(body).send();
+        let mut request = Request::new(Method::POST, endpoint.url.clone());
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(body.into());
+        let request = client.execute(request);
         let answered =
             tokio::time::timeout(Duration::from_millis(first_byte_timeout_ms), request).await;
         let mut response = match answered {
@@ -101,8 +128,7 @@ impl Reply {
     }
 }
 
-/// The headers of a request to `upstream`.
-pub fn headers(upstream: &Upstream) -> HeaderMap {
+fn headers(upstream: &Upstream) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(
         header::CONTENT_TYPE,
@@ -138,12 +164,9 @@ fn insert_secret(headers: &mut HeaderMap, name: header::HeaderName, value: &str)
     }
 }
 
-fn is_loopback(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = host.split(['/', '?']).next().unwrap_or(host);
-    ["localhost", "127.", "[::1]"]
-        .iter()
-        .any(|name| host.starts_with(name))
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// An error's causes without its URL, which may hold a key.
