@@ -247,6 +247,7 @@ impl Builder {
         };
         file.into_iter()
             .chain(snapshot.config.hooks.folder.clone())
+            .chain(snapshot.config.providers.clone())
             .collect()
     }
 }

@@ -25,7 +25,7 @@ use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage};
 
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
-use crate::config::Upstream;
+use crate::config::{OnLoss, Upstream};
 use crate::error::Error;
 use crate::hook::{self, AttemptFacts, Document, Facts, Session, Stage, Verdict};
 use crate::route;
@@ -123,7 +123,7 @@ async fn serve(
 
     // 4. Route, then try each target until one answers.
     let models = &world.config.models;
-    let targets = route::resolve(models, &request.model).ok_or_else(|| {
+    let (route, targets) = route::resolve(models, &request.model).ok_or_else(|| {
         Error::unknown_model(&request.model, &route::nearest(models, &request.model))
     })?;
     let mut failure = None;
@@ -134,6 +134,7 @@ async fn serve(
             upstream,
             endpoint: &world.endpoints[target.upstream],
             model: &target.model,
+            on_loss: route.on_loss,
         };
         // 5. to 7. Encode, hooks on the upstream's request, send.
         let terms = match attempt.send(call, &mut session, &request).await {
@@ -256,6 +257,7 @@ struct Attempt<'w> {
     upstream: &'w Upstream,
     endpoint: &'w Endpoint,
     model: &'w str,
+    on_loss: OnLoss,
 }
 
 /// What became of an attempt's request.
@@ -292,6 +294,9 @@ impl Attempt<'_> {
             },
         )?;
         call.losses = encoded.losses;
+        if self.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
+            return Err(Error::lossy(&call.losses, &self.upstream.name));
+        }
         let options = DecodeOptions::new(
             request,
             encoded.names,

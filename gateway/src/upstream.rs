@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Request, Url};
 
 use crate::config::{Limits, Upstream};
+use crate::provider::Auth;
 
 /// Sends requests; holds the connection pools, so one serves all snapshots.
 #[derive(Clone, Debug)]
@@ -143,11 +144,13 @@ fn headers(upstream: &Upstream) -> HeaderMap {
         HeaderValue::from_static(concat!("sluice/", env!("CARGO_PKG_VERSION"))),
     );
     if let Some(key) = &upstream.api_key {
-        insert_secret(
-            &mut headers,
-            header::AUTHORIZATION,
-            &format!("Bearer {}", key.expose()),
-        );
+        let key = key.expose();
+        let (name, value) = match upstream.auth {
+            Auth::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
+            Auth::Bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+            Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
+        };
+        insert_secret(&mut headers, name, &value);
     }
     for (name, value) in &upstream.headers {
         if let Ok(name) = header::HeaderName::try_from(name.as_str()) {

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use super::native;
+use crate::provider::{Auth, Dialect};
+
 /// The row of servers that no other row describes.
 pub(super) const GENERIC: &str = "openai-compatible";
 
@@ -20,12 +23,17 @@ pub(super) struct Catalogue(BTreeMap<String, Row>);
 pub(super) struct Row {
     /// Where it listens, unless the vendor has no one place.
     pub(super) base_url: Option<String>,
+    /// The wire format it speaks.
+    #[serde(default)]
+    pub(super) dialect: Dialect,
+    /// The header it takes its key in; none is its dialect's custom.
+    pub(super) auth: Option<Auth>,
     /// The environment variable that holds its key by custom.
     pub(super) key_variable: Option<String>,
     /// What LiteLLM calls it before the slash of a model's name.
     #[serde(default)]
     pub(super) litellm: Vec<String>,
-    /// How it deviates from Chat Completions; `Accent` has the fields.
+    /// How it deviates from its dialect; `Accent` has the fields.
     #[serde(default)]
     pub(super) accent: BTreeMap<String, Value>,
     /// The page that says so, and when it was read.
@@ -41,6 +49,16 @@ impl Catalogue {
     pub(super) fn embedded() -> Self {
         serde_yaml::from_str(include_str!("../../../config/providers.yaml"))
             .expect("the catalogue's test reads the embedded file")
+    }
+
+    /// The rows of the operator's own file over these.
+    pub(super) fn overlaid(mut self, text: &str) -> Result<Self, String> {
+        let own: Self = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        for (name, row) in &own.0 {
+            native::parsed(&row.accent).map_err(|why| format!("{name}.accent: {why}"))?;
+        }
+        self.0.extend(own.0);
+        Ok(self)
     }
 
     pub(super) fn row(&self, provider: &str) -> Option<&Row> {
