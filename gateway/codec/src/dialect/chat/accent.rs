@@ -32,6 +32,8 @@ pub struct Accent {
     pub tool_ids: ToolIds,
     /// Which JSON schema is understood; what goes beyond it is rewritten.
     pub schema: Schema,
+    /// How an answer that must fit a schema is asked for.
+    pub output_schema: OutputSchema,
     /// Whether a tool's `strict` may be sent.
     pub strict_tools: bool,
     /// Whether `parallel_tool_calls` may be sent.
@@ -77,6 +79,7 @@ impl Default for Accent {
             tool_choice: vec![Choice::Auto, Choice::None, Choice::Required, Choice::Named],
             tool_ids: ToolIds::Any,
             schema: Schema::Pass,
+            output_schema: OutputSchema::JsonSchema,
             strict_tools: false,
             parallel_tool_calls: true,
             stream_only: false,
@@ -204,6 +207,18 @@ pub enum Schema {
     Moonshot,
     /// That of Cerebras.
     Cerebras,
+}
+
+/// How an answer that must fit a schema is asked for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputSchema {
+    /// `response_format` with the schema.
+    JsonSchema,
+    /// `response_format: {"type": "json_object"}`, and the schema in words.
+    JsonObject,
+    /// In words alone.
+    Instruction,
 }
 
 /// What `content` may be.

@@ -88,9 +88,7 @@ impl<'r> Plan<'r> {
         };
         if plan.choice.is_none() {
             plan.choice = auto;
-            plan.instruction = Some(format!(
-                "<system-reminder>\n{instruction}\n</system-reminder>"
-            ));
+            plan.instruction = Some(instruction);
             plan.loss = Some(INSTRUCTED);
         }
         plan

@@ -23,8 +23,8 @@ mod tags;
 mod usage;
 
 pub use accent::{
-    Accent, Choice, Content, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack,
-    Schema, ToolIds,
+    Accent, Choice, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
+    ReasoningBack, Schema, ToolIds,
 };
 pub use error::decode_error;
 pub use names::Names;

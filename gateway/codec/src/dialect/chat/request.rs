@@ -14,7 +14,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::accent::{Accent, Content, EmptyContent, MidSystem, OutputLimit, ReasoningAsk};
+use super::accent::{
+    Accent, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
+};
 use super::choice::{Plan, Sent};
 use super::content::{Media, Piece, TurnContent, escaped};
 use super::ids::Ids;
@@ -96,6 +98,7 @@ pub fn encode_request(
         names: Names::default(),
         ids: Ids::default(),
         plan: Plan::default(),
+        instructions: Vec::new(),
         out: Vec::new(),
     };
     encoder.plan();
@@ -125,6 +128,8 @@ struct Encoder<'r, 'o> {
     names: Names,
     ids: Ids,
     plan: Plan<'r>,
+    /// What the conversation ends with, for want of parameters that say it.
+    instructions: Vec<String>,
     /// The messages array being written.
     out: Vec<u8>,
 }
@@ -284,10 +289,12 @@ impl<'r> Encoder<'r, '_> {
                 _ => self.user_block(block, role, &at, &mut content),
             }
         }
-        if first + run.len() == self.request.messages.len()
-            && let Some(instruction) = self.plan.instruction.take()
-        {
-            content.text(escaped(&instruction));
+        if first + run.len() == self.request.messages.len() {
+            for instruction in std::mem::take(&mut self.instructions) {
+                content.text(escaped(&format!(
+                    "<system-reminder>\n{instruction}\n</system-reminder>"
+                )));
+            }
         }
         self.user_message(&mut content);
     }
@@ -536,6 +543,19 @@ impl<'r> Encoder<'r, '_> {
         if let Some(loss) = self.plan.loss {
             self.losses.report("tool_choice", loss);
         }
+        self.instructions.extend(self.plan.instruction.take());
+        if let Some(schema) = self.request.output_schema
+            && self.accent.output_schema != OutputSchema::JsonSchema
+        {
+            let schema = schema.get();
+            self.instructions.push(format!(
+                "Answer with one JSON object and nothing else. It must fit this JSON schema:\n{schema}"
+            ));
+            self.losses.report(
+                "output_config.format",
+                "the upstream takes no schema; an instruction says it instead",
+            );
+        }
     }
 
     fn tools(&mut self, body: &mut ObjectWriter) {
@@ -680,8 +700,8 @@ impl<'r> Encoder<'r, '_> {
                 });
             });
         }
-        if let Some(schema) = request.output_schema {
-            body.member("response_format", |out| {
+        match (self.accent.output_schema, request.output_schema) {
+            (OutputSchema::JsonSchema, Some(schema)) => body.member("response_format", |out| {
                 out.extend_from_slice(
                     b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\",\"schema\":",
                 );
@@ -690,7 +710,11 @@ impl<'r> Encoder<'r, '_> {
                 let (dialect, at) = (self.accent.schema, at.key("format"));
                 write_schema(out, schema, dialect, Root::Any, &at, &mut self.losses);
                 out.extend_from_slice(b"}}");
-            });
+            }),
+            (OutputSchema::JsonObject, Some(_)) => {
+                body.raw("response_format", r#"{"type":"json_object"}"#);
+            }
+            _ => {}
         }
         if let Some(user) = request
             .user_id
