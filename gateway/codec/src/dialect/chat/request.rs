@@ -9,6 +9,8 @@
 //! ```
 //! What it writes for a message depends on that message and earlier ones alone,
 //! so the next turn's body begins with this one's, as prompt caches demand.
+//! Two things that an accent can ask for are at odds with that: `mid_system:
+//! hoist`, and an instruction in the last user message for what no parameter says.
 
 use std::borrow::Cow;
 

@@ -19,6 +19,9 @@ const NODES_MAX: usize = 4_096;
 /// Deepest nesting, references written out: one that leads to itself never ends.
 const DEPTH_MAX: usize = 32;
 
+/// Most bytes that references may copy, counted as the whole schema each.
+const COPIED_BYTES_MAX: usize = 64 << 20;
+
 /// What a schema must be at its root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Root {
@@ -228,6 +231,8 @@ pub(super) fn write_schema(
     let mut rewriter = Rewriter {
         rules,
         root: &read,
+        bytes: schema.get().len(),
+        copied: 0,
         nodes: 0,
         lost: Vec::new(),
     };
@@ -250,6 +255,9 @@ pub(super) fn write_schema(
 struct Rewriter<'s> {
     rules: &'static Rules,
     root: &'s Value,
+    /// Length of its text.
+    bytes: usize,
+    copied: usize,
     nodes: usize,
     /// Keywords that were lost, each once.
     lost: Vec<String>,
@@ -263,7 +271,7 @@ impl Rewriter<'_> {
             return Map::new();
         };
         if depth > DEPTH_MAX || self.nodes > NODES_MAX {
-            self.lose("$ref");
+            self.lose("nesting");
             return Map::new();
         }
         let mut members = members.clone();
@@ -335,6 +343,8 @@ impl Rewriter<'_> {
         let target = reference
             .strip_prefix('#')
             .and_then(|pointer| self.root.pointer(pointer));
+        self.copied = self.copied.saturating_add(self.bytes);
+        let target = target.filter(|_| self.copied <= COPIED_BYTES_MAX);
         let Some(Value::Object(target)) = target else {
             self.lose("$ref");
             return Some(Value::Object(std::mem::take(members)));
@@ -563,7 +573,7 @@ mod tests {
             &mut losses,
         );
         assert!(out.len() < 1 << 20, "{}", out.len());
-        assert_eq!(losses.listed()[0].path, "$ref");
+        assert_eq!(losses.listed()[0].path, "nesting");
     }
 
     #[test]
