@@ -302,7 +302,8 @@ impl Attempt<'_> {
             encoded.names,
             &self.upstream.name,
             fastrand::u64(..),
-        );
+        )
+        .with_accent(&self.upstream.accent);
 
         // 6. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);

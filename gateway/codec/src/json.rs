@@ -140,6 +140,12 @@ impl ObjectWriter {
         self.member(key, |out| out.extend_from_slice(value.as_bytes()));
     }
 
+    /// Whether the member `key`, which needs no escapes, has been written.
+    pub fn has(&self, key: &str) -> bool {
+        let written = |member: &Member| &self.out[member.key.clone()] == key.as_bytes();
+        self.members.iter().any(written)
+    }
+
     /// The text, and where its members stand.
     pub fn finish(mut self) -> (Vec<u8>, Vec<Member>) {
         self.out.push(b'}');

@@ -276,20 +276,33 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
 }
 
 /// The fields of an accent, to suggest one from.
-pub(super) const ACCENT: [&str; 13] = [
+pub(super) const ACCENT: [&str; 26] = [
     "output_limit",
     "output_limit_max",
     "reasoning_ask",
     "efforts",
     "reasoning_back",
+    "reasoning_placeholder",
+    "reasoning_outside",
     "mid_system",
+    "tool_choice",
+    "tool_ids",
+    "schema",
+    "output_schema",
+    "strict_tools",
     "parallel_tool_calls",
+    "stream_only",
     "stream_usage",
     "stop_max",
+    "content",
     "empty_content",
     "images",
+    "files",
     "top_k",
     "user",
+    "params",
+    "drop",
+    "add",
 ];
 
 /// The row's accent, under what the file says.

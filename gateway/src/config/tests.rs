@@ -159,7 +159,7 @@ models:
     let accent = &upstream.accent;
     assert!(
         accent.images
-            && accent.reasoning_ask == sluice_codec::dialect::chat::ReasoningAsk::Thinking
+            && accent.reasoning_ask == sluice_codec::dialect::chat::ReasoningAsk::ThinkingEffort
     );
     let routes: Vec<_> = loaded
         .config

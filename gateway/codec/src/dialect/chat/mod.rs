@@ -6,17 +6,26 @@
 
 mod accent;
 mod calls;
+mod choice;
 mod chunk;
 mod content;
+mod details;
 mod envelope;
 mod error;
+mod ids;
+mod members;
 mod names;
+mod replay;
 mod request;
+mod schema;
 mod stream;
 mod tags;
 mod usage;
 
-pub use accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
+pub use accent::{
+    Accent, Choice, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
+    ReasoningBack, Schema, ToolIds,
+};
 pub use error::decode_error;
 pub use names::Names;
 pub use request::{EncodeOptions, Encoded, encode_request};

@@ -9,19 +9,25 @@
 //! ```
 //! What it writes for a message depends on that message and earlier ones alone,
 //! so the next turn's body begins with this one's, as prompt caches demand.
+//! Two things that an accent can ask for are at odds with that: `mid_system:
+//! hoist`, and an instruction in the last user message for what no parameter says.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
-use super::content::{Piece, TurnContent, escaped};
-use super::envelope::Envelope;
-use super::names::{Names, hash};
-use crate::fields::{Extras, Path};
-use crate::ir::{
-    Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool, ToolChoiceKind,
+use super::accent::{
+    Accent, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
 };
+use super::choice::{Plan, Sent};
+use super::content::{Media, Piece, TurnContent, escaped};
+use super::ids::Ids;
+use super::members;
+use super::names::{Names, hash};
+use super::replay::{FOREIGN, Replay, write_joined};
+use super::schema::{Root, write_schema};
+use crate::fields::{Extras, Path};
+use crate::ir::{Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool};
 use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
 
 /// Claude Code's first system block changes with every build and prompt; sent
@@ -92,8 +98,12 @@ pub fn encode_request(
         accent: options.accent,
         losses: Losses::default(),
         names: Names::default(),
+        ids: Ids::default(),
+        plan: Plan::default(),
+        instructions: Vec::new(),
         out: Vec::new(),
     };
+    encoder.plan();
     let mut body = ObjectWriter::with_capacity(encoder.size_hint());
     body.string("model", options.model);
     body.member("messages", |out| encoder.messages(out));
@@ -102,7 +112,8 @@ pub fn encode_request(
     encoder.reasoning(&mut body);
     encoder.stream(&mut body);
     encoder.report_extras(&request.extras, &Path::Root);
-    let (body, members) = body.finish();
+    members::add(&mut body, options.accent);
+    let (body, members) = members::retain(body, options.accent, &mut encoder.losses);
     Ok(Encoded {
         body,
         members,
@@ -117,6 +128,10 @@ struct Encoder<'r, 'o> {
     accent: &'o Accent,
     losses: Losses,
     names: Names,
+    ids: Ids,
+    plan: Plan<'r>,
+    /// What the conversation ends with, for want of parameters that say it.
+    instructions: Vec<String>,
     /// The messages array being written.
     out: Vec<u8>,
 }
@@ -185,8 +200,14 @@ impl<'r> Encoder<'r, '_> {
             .iter()
             .map(|block| (block, at.key("system")));
         let at_messages = at.key("messages");
+        let hoisted = self.request.messages[leading.len()..]
+            .iter()
+            .filter(|message| {
+                self.accent.mid_system == MidSystem::Hoist && message.role == Role::System
+            });
         let more = leading
             .iter()
+            .chain(hoisted)
             .flat_map(|message| &message.content)
             .map(|block| (block, at_messages));
         for (i, (block, at)) in blocks.chain(more).enumerate() {
@@ -248,7 +269,11 @@ impl<'r> Encoder<'r, '_> {
                 }
             }
         }
-        let mut content = TurnContent::new(self.accent.images);
+        let takes_parts = self.accent.content == Content::Parts;
+        let mut content = TurnContent::new(Media {
+            images: takes_parts && self.accent.images,
+            files: takes_parts && self.accent.files,
+        });
         for call in pending {
             self.tool_message(call, &mut content);
         }
@@ -256,18 +281,28 @@ impl<'r> Encoder<'r, '_> {
             let at = at.index(i);
             let at = at.key("content");
             let at = at.index(j);
-            if role == Role::System && self.accent.mid_system == MidSystem::Native {
-                self.user_message(&mut content);
-                self.native_system(block, &at);
-            } else {
-                self.user_block(block, role, &at, &mut content);
+            match self.accent.mid_system {
+                MidSystem::Native if role == Role::System => {
+                    self.user_message(&mut content);
+                    self.native_system(block, &at);
+                }
+                // They stand in the first message.
+                MidSystem::Hoist if role == Role::System => {}
+                _ => self.user_block(block, role, &at, &mut content),
+            }
+        }
+        if first + run.len() == self.request.messages.len() {
+            for instruction in std::mem::take(&mut self.instructions) {
+                content.text(escaped(&format!(
+                    "<system-reminder>\n{instruction}\n</system-reminder>"
+                )));
             }
         }
         self.user_message(&mut content);
     }
 
     fn tool_message(&mut self, call: Pending<'r>, media: &mut TurnContent<'r>) {
-        let mut result = TurnContent::new(false);
+        let mut result = TurnContent::new(Media::default());
         if let Some((blocks, is_error, at)) = call.result {
             for (k, block) in blocks.iter().enumerate() {
                 let parent = Path::Key(&Path::Root, &at);
@@ -396,7 +431,8 @@ impl<'r> Encoder<'r, '_> {
         let at = at.index(index);
         self.report_extras(&message.extras, &at);
         let at = at.key("content");
-        let (mut texts, mut reasoning, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut texts, mut calls) = (Vec::new(), Vec::new());
+        let mut replay = Replay::new(self.accent, self.options.family);
         for (j, block) in message.content.iter().enumerate() {
             match block {
                 Block::Text { text, extras } => {
@@ -405,13 +441,11 @@ impl<'r> Encoder<'r, '_> {
                         texts.push(Cow::Borrowed(text.escaped()));
                     }
                 }
-                Block::Thinking { text, signature } => match self.reasoning_field(signature) {
-                    Some(field) => reasoning.push((field, Cow::Borrowed(text.escaped()))),
-                    None => self.losses.report(
-                        at.index(j),
-                        "reasoning goes back only to the upstream it came from",
-                    ),
-                },
+                Block::Thinking { text, signature } => {
+                    if !replay.add(text, signature) {
+                        self.losses.report(at.index(j), FOREIGN);
+                    }
+                }
                 Block::ToolUse {
                     id,
                     name,
@@ -431,17 +465,13 @@ impl<'r> Encoder<'r, '_> {
             return Vec::new();
         }
         self.begin_message("assistant");
-        match (texts.is_empty(), self.accent.empty_content) {
-            (true, EmptyContent::Null) => self.out.extend_from_slice(b"null"),
-            _ => write_joined(&mut self.out, &texts, "\\n"),
+        if !replay.write_content(&mut self.out, &texts) {
+            self.out.extend_from_slice(match self.accent.empty_content {
+                EmptyContent::Null => b"null",
+                EmptyContent::Empty => b"\"\"",
+            });
         }
-        if let Some((field, _)) = reasoning.first() {
-            self.out.extend_from_slice(b",\"");
-            self.out.extend_from_slice(field.as_bytes());
-            self.out.extend_from_slice(b"\":");
-            let texts: Vec<_> = reasoning.into_iter().map(|(_, text)| text).collect();
-            write_joined(&mut self.out, &texts, "\\n");
-        }
+        replay.write_member(&mut self.out);
         let pending = self.tool_calls(&calls);
         self.end_message();
         pending
@@ -456,7 +486,7 @@ impl<'r> Encoder<'r, '_> {
             return pending;
         }
         self.out.extend_from_slice(b",\"tool_calls\":");
-        let (out, names) = (&mut self.out, &mut self.names);
+        let (out, names, ids) = (&mut self.out, &mut self.names, &mut self.ids);
         write_array(out, calls, |out, (id, name, input)| {
             // Two calls under one id could not be told apart by their results.
             let twins = pending.iter().filter(|call| call.id == **id).count();
@@ -465,6 +495,7 @@ impl<'r> Encoder<'r, '_> {
             } else {
                 format!("{id}_{}", twins + 1)
             };
+            let sent_id = ids.legal(&sent_id, self.accent.tool_ids).into_owned();
             out.extend_from_slice(b"{\"id\":");
             write_str(out, &sent_id);
             out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
@@ -479,18 +510,6 @@ impl<'r> Encoder<'r, '_> {
             });
         });
         pending
-    }
-
-    /// The field in which reasoning with this signature goes back, if it does.
-    fn reasoning_field(&self, signature: &str) -> Option<&'static str> {
-        let envelope =
-            Envelope::open(signature).filter(|envelope| envelope.family == self.options.family)?;
-        match (self.accent.reasoning_back, envelope.field) {
-            // Templates cut earlier reasoning out of the text themselves.
-            (ReasoningBack::Never, _) | (ReasoningBack::Same, "tags") => None,
-            (ReasoningBack::Reasoning, _) | (ReasoningBack::Same, "reasoning") => Some("reasoning"),
-            _ => Some("reasoning_content"),
-        }
     }
 
     fn report_extras(&mut self, extras: &Extras<'_>, at: &Path<'_>) {
@@ -514,43 +533,55 @@ fn arguments(input: &RawValue) -> &str {
     }
 }
 
-/// A string literal of escaped pieces.
-fn write_joined(out: &mut Vec<u8>, pieces: &[Piece<'_>], separator: &str) {
-    out.push(b'"');
-    for (i, piece) in pieces.iter().enumerate() {
-        if i > 0 {
-            out.extend_from_slice(separator.as_bytes());
-        }
-        out.extend_from_slice(piece.as_bytes());
-    }
-    out.push(b'"');
-}
-
 // === everything but messages ===
 
 impl<'r> Encoder<'r, '_> {
-    fn tools(&mut self, body: &mut ObjectWriter) {
+    /// Decide on the tools: what the conversation ends with depends on it.
+    fn plan(&mut self) {
         let tools = self.callable_tools();
+        let choice = self.request.tool_choice.as_ref().map(|choice| &choice.kind);
+        let has_calls = self.request.call_ids().next().is_some();
+        self.plan = Plan::new(tools, choice, &self.accent.tool_choice, has_calls);
+        if let Some(loss) = self.plan.loss {
+            self.losses.report("tool_choice", loss);
+        }
+        self.instructions.extend(self.plan.instruction.take());
+        if let Some(schema) = self.request.output_schema
+            && self.accent.output_schema != OutputSchema::JsonSchema
+        {
+            let schema = schema.get();
+            self.instructions.push(format!(
+                "Answer with one JSON object and nothing else. It must fit this JSON schema:\n{schema}"
+            ));
+            self.losses.report(
+                "output_config.format",
+                "the upstream takes no schema; an instruction says it instead",
+            );
+        }
+    }
+
+    fn tools(&mut self, body: &mut ObjectWriter) {
+        let tools = std::mem::take(&mut self.plan.tools);
         if tools.is_empty() {
             return;
         }
-        let names = &mut self.names;
         body.member("tools", |out| {
-            write_array(out, &tools, |out, tool| write_tool(out, tool, names))
+            write_array(out, &tools, |out, tool| self.tool(out, tool));
         });
         let Some(choice) = &self.request.tool_choice else {
             return;
         };
-        body.member("tool_choice", |out| match &choice.kind {
-            ToolChoiceKind::Auto => out.extend_from_slice(b"\"auto\""),
-            ToolChoiceKind::Any => out.extend_from_slice(b"\"required\""),
-            ToolChoiceKind::None => out.extend_from_slice(b"\"none\""),
-            ToolChoiceKind::Tool(name) => {
-                out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
-                write_str(out, &names.legal(name));
-                out.extend_from_slice(b"}}");
-            }
-        });
+        if let Some(sent) = self.plan.choice {
+            let names = &mut self.names;
+            body.member("tool_choice", |out| match sent {
+                Sent::Word(word) => write_str(out, word),
+                Sent::Named(name) => {
+                    out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+                    write_str(out, &names.legal(name));
+                    out.extend_from_slice(b"}}");
+                }
+            });
+        }
         if choice.disable_parallel {
             if self.accent.parallel_tool_calls {
                 body.raw("parallel_tool_calls", "false");
@@ -561,6 +592,37 @@ impl<'r> Encoder<'r, '_> {
                 );
             }
         }
+    }
+
+    fn tool(&mut self, out: &mut Vec<u8>, tool: &Tool<'_>) {
+        let root = Path::Root;
+        let at = root.key("tools");
+        let at = at.key(&tool.name);
+        out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+        write_str(out, &self.names.legal(&tool.name));
+        if let Some(description) = &tool.description {
+            out.extend_from_slice(b",\"description\":");
+            write_joined(out, &[Cow::Borrowed(description.escaped())], "");
+        }
+        out.extend_from_slice(b",\"parameters\":");
+        match tool.schema {
+            Some(schema) if schema.get() != "{}" => {
+                let (dialect, at) = (self.accent.schema, at.key("input_schema"));
+                write_schema(out, schema, dialect, Root::Object, &at, &mut self.losses);
+            }
+            _ => out.extend_from_slice(br#"{"type":"object","properties":{}}"#),
+        }
+        match tool.strict {
+            Some(strict) if self.accent.strict_tools => {
+                out.extend_from_slice(b",\"strict\":");
+                out.extend_from_slice(if strict { b"true" } else { b"false" });
+            }
+            Some(true) => self
+                .losses
+                .report(at.key("strict"), "the upstream has no such switch"),
+            _ => {}
+        }
+        out.extend_from_slice(b"}}");
     }
 
     /// The tools that the model may call: those of the client, and deferred ones
@@ -640,14 +702,21 @@ impl<'r> Encoder<'r, '_> {
                 });
             });
         }
-        if let Some(schema) = request.output_schema {
-            body.member("response_format", |out| {
+        match (self.accent.output_schema, request.output_schema) {
+            (OutputSchema::JsonSchema, Some(schema)) => body.member("response_format", |out| {
                 out.extend_from_slice(
                     b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\",\"schema\":",
                 );
-                out.extend_from_slice(schema.get().as_bytes());
+                let root = Path::Root;
+                let at = root.key("output_config");
+                let (dialect, at) = (self.accent.schema, at.key("format"));
+                write_schema(out, schema, dialect, Root::Any, &at, &mut self.losses);
                 out.extend_from_slice(b"}}");
-            });
+            }),
+            (OutputSchema::JsonObject, Some(_)) => {
+                body.raw("response_format", r#"{"type":"json_object"}"#);
+            }
+            _ => {}
         }
         if let Some(user) = request
             .user_id
@@ -661,24 +730,31 @@ impl<'r> Encoder<'r, '_> {
 
     fn reasoning(&mut self, body: &mut ObjectWriter) {
         let wanted = self.wanted_effort();
+        let effort = wanted.and_then(|effort| nearest_effort(effort, &self.accent.efforts));
+        let is_on = self.request.thinking != Some(Thinking::Disabled);
         match self.accent.reasoning_ask {
             ReasoningAsk::Effort => {
-                if let Some(effort) =
-                    wanted.and_then(|effort| nearest_effort(effort, &self.accent.efforts))
-                {
+                if let Some(effort) = effort {
                     body.string("reasoning_effort", effort);
                 }
             }
-            ReasoningAsk::Thinking => {
-                if let Some(thinking) = self.request.thinking {
-                    let on = thinking != Thinking::Disabled;
-                    body.raw(
-                        "thinking",
-                        if on {
-                            r#"{"type":"enabled"}"#
-                        } else {
-                            r#"{"type":"disabled"}"#
-                        },
+            ReasoningAsk::Reasoning => self.reasoning_object(body, effort),
+            ReasoningAsk::ThinkingEffort => {
+                self.reasoning_switch(body);
+                // Where it is off, an effort beside it is refused.
+                if let Some(effort) = effort.filter(|_| is_on) {
+                    body.string("reasoning_effort", effort);
+                }
+            }
+            ReasoningAsk::Thinking
+            | ReasoningAsk::ThinkingKept
+            | ReasoningAsk::EnableThinking
+            | ReasoningAsk::ChatTemplate => {
+                self.reasoning_switch(body);
+                if is_on && self.request.effort.is_some() {
+                    self.losses.report(
+                        "output_config.effort",
+                        "the upstream switches reasoning on and off, without levels",
                     );
                 }
             }
@@ -687,6 +763,50 @@ impl<'r> Encoder<'r, '_> {
                     .report("thinking", "the upstream has no switch for reasoning");
             }
             ReasoningAsk::None => {}
+        }
+    }
+
+    /// Reasoning on or off, if the client says which.
+    fn reasoning_switch(&self, body: &mut ObjectWriter) {
+        let Some(thinking) = self.request.thinking else {
+            return;
+        };
+        let is_on = thinking != Thinking::Disabled;
+        match self.accent.reasoning_ask {
+            ReasoningAsk::EnableThinking => {
+                body.raw("enable_thinking", if is_on { "true" } else { "false" });
+                if let Thinking::Enabled { budget_tokens } = thinking {
+                    body.member("thinking_budget", |out| write_count(out, budget_tokens));
+                }
+            }
+            ReasoningAsk::ChatTemplate => {
+                let switch = format!(r#"{{"enable_thinking":{is_on},"thinking":{is_on}}}"#);
+                body.raw("chat_template_kwargs", &switch);
+            }
+            ReasoningAsk::ThinkingKept if is_on => {
+                body.raw("thinking", r#"{"type":"enabled","clear_thinking":false}"#);
+            }
+            _ if is_on => body.raw("thinking", r#"{"type":"enabled"}"#),
+            _ => body.raw("thinking", r#"{"type":"disabled"}"#),
+        }
+    }
+
+    /// OpenRouter's object, which takes a budget or an effort.
+    fn reasoning_object(&self, body: &mut ObjectWriter, effort: Option<&str>) {
+        match (self.request.thinking, effort) {
+            (Some(Thinking::Enabled { budget_tokens }), _) => {
+                body.raw("reasoning", &format!(r#"{{"max_tokens":{budget_tokens}}}"#));
+            }
+            (_, Some(effort)) => body.member("reasoning", |out| {
+                out.extend_from_slice(b"{\"effort\":");
+                write_str(out, effort);
+                out.push(b'}');
+            }),
+            (Some(thinking), None) => {
+                let is_on = thinking != Thinking::Disabled;
+                body.raw("reasoning", &format!(r#"{{"enabled":{is_on}}}"#));
+            }
+            (None, None) => {}
         }
     }
 
@@ -706,7 +826,7 @@ impl<'r> Encoder<'r, '_> {
     }
 
     fn stream(&mut self, body: &mut ObjectWriter) {
-        if self.request.stream {
+        if self.request.stream || self.accent.stream_only {
             body.raw("stream", "true");
             if self.accent.stream_usage {
                 body.raw("stream_options", r#"{"include_usage":true}"#);
@@ -737,28 +857,6 @@ impl<'r> Encoder<'r, '_> {
         });
         512 + messages + tools.sum::<usize>() + self.request.system.iter().map(text).sum::<usize>()
     }
-}
-
-fn write_tool(out: &mut Vec<u8>, tool: &Tool<'_>, names: &mut Names) {
-    out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
-    write_str(out, &names.legal(&tool.name));
-    if let Some(description) = &tool.description {
-        out.extend_from_slice(b",\"description\":");
-        write_joined(out, &[Cow::Borrowed(description.escaped())], "");
-    }
-    out.extend_from_slice(b",\"parameters\":");
-    match tool.schema.map(RawValue::get) {
-        Some(schema) if schema != "{}" => out.extend_from_slice(schema.as_bytes()),
-        _ => out.extend_from_slice(br#"{"type":"object","properties":{}}"#),
-    }
-    if let Some(strict) = tool.strict {
-        out.extend_from_slice(if strict {
-            b",\"strict\":true"
-        } else {
-            b",\"strict\":false"
-        });
-    }
-    out.extend_from_slice(b"}}");
 }
 
 /// The value that the upstream knows and that is nearest to `wanted`. `none`

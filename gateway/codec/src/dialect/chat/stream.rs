@@ -13,14 +13,18 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::accent::{Accent, ReasoningBack};
 use super::calls::{Calls, Fragment, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
+use super::details::Details;
 use super::envelope::Envelope;
 use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
-use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage};
+use crate::ir::{
+    BlockStart, Event, Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage,
+};
 use crate::json::{as_count, as_str};
 
 /// What the decoder of an answer must know of its request.
@@ -30,6 +34,10 @@ pub struct DecodeOptions {
     family: String,
     id_seed: u64,
     taken: Vec<u64>,
+    /// Whether `completion_tokens` leaves reasoning out.
+    reasoning_outside: bool,
+    /// Whether `reasoning_details` are kept, to go back.
+    keeps_details: bool,
 }
 
 impl DecodeOptions {
@@ -42,6 +50,17 @@ impl DecodeOptions {
             family: family.to_owned(),
             id_seed,
             taken,
+            reasoning_outside: false,
+            keeps_details: false,
+        }
+    }
+
+    /// The same, for an endpoint with this accent.
+    pub fn with_accent(self, accent: &Accent) -> Self {
+        Self {
+            reasoning_outside: accent.reasoning_outside,
+            keeps_details: accent.reasoning_back == ReasoningBack::Details,
+            ..self
         }
     }
 }
@@ -59,6 +78,8 @@ pub struct StreamDecoder {
     usage: Option<Usage>,
     /// The field that the open thinking block came in.
     reasoning_field: &'static str,
+    /// What that block's signature has to hold.
+    details: Details,
     /// Anything that reads like a chunk has come.
     answered: bool,
     ended: bool,
@@ -91,6 +112,7 @@ impl StreamDecoder {
             stop_sequence: None,
             usage: None,
             reasoning_field: "reasoning_content",
+            details: Details::default(),
             answered: false,
             ended: false,
             losses: Losses::default(),
@@ -224,6 +246,16 @@ impl StreamDecoder {
     /// Reasoning comes in one of several fields; some relays fill two with the
     /// same text, so the first one counts.
     fn reasoning(&mut self, delta: &Delta<'_>, sink: Sink<'_>) {
+        if self.options.keeps_details {
+            for raw in delta.reasoning_details.map(items).unwrap_or_default() {
+                if !self.details.add(raw) {
+                    self.report_once(
+                        "choices[0].delta.reasoning_details",
+                        "too large to be carried",
+                    );
+                }
+            }
+        }
         let fields = [
             ("reasoning_content", delta.reasoning_content),
             ("reasoning", delta.reasoning),
@@ -360,7 +392,7 @@ impl StreamDecoder {
     }
 
     fn begin_call(&mut self, at: usize, sink: Sink<'_>) {
-        self.sign(sink);
+        self.sign_all(sink);
         self.start(sink);
         let seed = self.options.id_seed;
         let call = &mut self.calls.0[at];
@@ -381,12 +413,26 @@ impl StreamDecoder {
     /// A thinking block ends with its signature.
     fn sign(&mut self, sink: Sink<'_>) {
         if self.sequencer.is_thinking() {
+            let details = self.details.take();
             let envelope = Envelope {
                 family: &self.options.family,
                 field: self.reasoning_field,
+                payload: details.as_deref(),
             };
             self.sequencer.sign(&envelope.seal(), sink);
         }
+    }
+
+    /// The same, also for reasoning of which there is no text to read.
+    fn sign_all(&mut self, sink: Sink<'_>) {
+        if !self.details.is_empty() && !self.sequencer.is_thinking() {
+            self.start(sink);
+            let (index, block) = (0, BlockStart::Thinking);
+            self.sequencer
+                .push(Event::BlockStart { index, block }, sink);
+            self.reasoning_field = "reasoning_details";
+        }
+        self.sign(sink);
     }
 
     fn start(&mut self, sink: Sink<'_>) {
@@ -399,7 +445,7 @@ impl StreamDecoder {
     /// Counts are cumulative where they come more than once: the last counts.
     fn take_usage(&mut self, raw: Option<&RawValue>) {
         let Some(raw) = raw else { return };
-        match decode_usage(raw) {
+        match decode_usage(raw, self.options.reasoning_outside) {
             Some(usage) => self.usage = Some(usage),
             None => self.report_once("usage", "malformed, taken as absent"),
         }
@@ -411,7 +457,7 @@ impl StreamDecoder {
         }
         self.flush_tags(sink);
         self.flush_calls(sink);
-        self.sign(sink);
+        self.sign_all(sink);
         let stop = match self.stop_reason(done) {
             Ok(reason) => reason,
             Err(message) => return self.fail(502, message, sink),
