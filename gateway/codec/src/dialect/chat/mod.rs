@@ -7,6 +7,7 @@
 mod accent;
 mod calls;
 mod chunk;
+mod client;
 mod content;
 mod envelope;
 mod error;
@@ -17,6 +18,10 @@ mod tags;
 mod usage;
 
 pub use accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
+pub use client::{
+    ClientRequest, Completion, CompletionStreamEncoder, check_translatable, decode_client_request,
+    encode_completion, encode_error, forward_request,
+};
 pub use error::decode_error;
 pub use names::Names;
 pub use request::{EncodeOptions, Encoded, encode_request};

@@ -1,0 +1,280 @@
+//! A Chat Completions request for an upstream of the same dialect.
+//!
+//! The body passes as it is, member by member, in its order and in its very
+//! bytes. Changed are the model's name and what the endpoint's [`Accent`] demands:
+//!
+//! ```text
+//! max_tokens, max_completion_tokens  -> the name the endpoint knows, its ceiling
+//! stream_options                     -> with include_usage, or gone
+//! top_k, user, parallel_tool_calls,
+//! reasoning_effort                   -> gone, where the endpoint has no such thing
+//! messages[].reasoning_content, ...  -> the name it may come back in, or gone
+//! ```
+//! It does not fold system messages, shorten `stop`, or leave out images: what an
+//! endpoint refuses of its own dialect, it says itself.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use memchr::memmem;
+use serde_json::value::RawValue;
+
+use super::carrier;
+use super::conversation::REASONING;
+use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
+use crate::dialect::chat::envelope::Envelope;
+use crate::dialect::chat::names::Names;
+use crate::dialect::chat::request::{EncodeOptions, Encoded};
+use crate::fields::{Extras, Fields, Path};
+use crate::ir::{Losses, Refused, Request};
+use crate::json::{ObjectWriter, as_count, write_array, write_count};
+
+/// Forward `body`, from which `request` was decoded, to one target.
+pub fn forward_request(
+    body: &str,
+    request: &Request<'_>,
+    options: EncodeOptions<'_>,
+) -> Result<Encoded, Refused> {
+    let Ok(fields) = Fields::parse(body, &Path::Root) else {
+        return Err(Refused {
+            path: String::new(),
+            message: "expected an object",
+            details: None,
+        });
+    };
+    let members = last_of_each(fields.rest());
+    let has = |name| {
+        let mut members = members.iter();
+        members.any(|(key, raw)| key == name && raw.get() != "null")
+    };
+    let mut forwarder = Forwarder {
+        options,
+        accent: options.accent,
+        streams: request.stream,
+        limit: match has("max_completion_tokens") {
+            true => "max_completion_tokens",
+            false => "max_tokens",
+        },
+        losses: Losses::default(),
+        out: ObjectWriter::with_capacity(body.len() + 64),
+    };
+    for (key, raw) in &members {
+        forwarder.member(key, raw);
+    }
+    if forwarder.adds_usage() && !has("stream_options") {
+        forwarder
+            .out
+            .raw("stream_options", r#"{"include_usage":true}"#);
+    }
+    let (body, members) = forwarder.out.finish();
+    Ok(Encoded {
+        body,
+        members,
+        losses: forwarder.losses,
+        names: Names::default(),
+    })
+}
+
+/// Of a repeated member the last one, which is the one that counts.
+fn last_of_each(members: Extras<'_>) -> Extras<'_> {
+    let mut seen = HashSet::with_capacity(members.len());
+    let mut kept: Vec<_> = members
+        .into_iter()
+        .rev()
+        .filter(|(key, _)| seen.insert(key.clone()))
+        .collect();
+    kept.reverse();
+    kept
+}
+
+struct Forwarder<'o> {
+    options: EncodeOptions<'o>,
+    accent: &'o Accent,
+    streams: bool,
+    /// The member that limits the answer.
+    limit: &'static str,
+    losses: Losses,
+    out: ObjectWriter,
+}
+
+impl Forwarder<'_> {
+    fn member(&mut self, key: &str, raw: &RawValue) {
+        let accent = self.accent;
+        match key {
+            "model" => self.out.string(key, self.options.model),
+            "messages" => self.messages(raw),
+            "max_tokens" | "max_completion_tokens" => self.output_limit(key, raw),
+            "stream_options" => self.stream_options(raw),
+            "top_k" if !accent.top_k => self.drop(key, raw),
+            "parallel_tool_calls" if !accent.parallel_tool_calls => self.drop(key, raw),
+            "user" if !accent.user => self.drop(key, raw),
+            "reasoning_effort" if accent.reasoning_ask == ReasoningAsk::None => {
+                self.drop(key, raw);
+            }
+            _ => self.out.raw(key, raw.get()),
+        }
+    }
+
+    fn drop(&mut self, key: &str, raw: &RawValue) {
+        if raw.get() != "null" {
+            self.losses
+                .report(key, "the upstream has no such parameter");
+        }
+    }
+
+    fn output_limit(&mut self, key: &str, raw: &RawValue) {
+        if key != self.limit {
+            if raw.get() != "null" {
+                self.losses
+                    .report(key, "`max_completion_tokens` counts where both are given");
+            }
+            return;
+        }
+        let name = match self.accent.output_limit {
+            OutputLimit::MaxTokens => "max_tokens",
+            OutputLimit::MaxCompletionTokens => "max_completion_tokens",
+        };
+        match (as_count(raw), self.accent.output_limit_max) {
+            (Some(wanted), Some(most)) if wanted > most => {
+                self.losses
+                    .report(key, "lowered to the most that the upstream accepts");
+                self.out.member(name, |out| write_count(out, most));
+            }
+            _ => self.out.raw(name, raw.get()),
+        }
+    }
+
+    /// Whether the upstream is asked for token counts that the client may not
+    /// have asked for: the gateway wants to know them.
+    fn adds_usage(&self) -> bool {
+        self.streams && self.accent.stream_usage
+    }
+
+    fn stream_options(&mut self, raw: &RawValue) {
+        if !self.accent.stream_usage {
+            return self.drop("stream_options", raw);
+        }
+        let fields = Fields::of(raw, &Path::Root);
+        let Some(mut fields) = fields.ok().filter(|_| self.adds_usage()) else {
+            // `null` is written anew at the end, if need be.
+            if raw.get() != "null" || !self.adds_usage() {
+                self.out.raw("stream_options", raw.get());
+            }
+            return;
+        };
+        if fields.take("include_usage").map(RawValue::get) == Some("true") {
+            return self.out.raw("stream_options", raw.get());
+        }
+        let mut options = ObjectWriter::with_capacity(64);
+        options.raw("include_usage", "true");
+        for (key, raw) in fields.rest() {
+            options.raw(&key, raw.get());
+        }
+        let (options, _) = options.finish();
+        self.out
+            .member("stream_options", |out| out.extend_from_slice(&options));
+    }
+
+    fn messages(&mut self, raw: &RawValue) {
+        let is_plain = self.accent.reasoning_back == ReasoningBack::Same
+            && memmem::find(raw.get().as_bytes(), carrier::ID_PREFIX.as_bytes()).is_none();
+        let items: Vec<&RawValue> = match serde_json::from_str(raw.get()) {
+            Ok(items) if !is_plain => items,
+            _ => return self.out.raw("messages", raw.get()),
+        };
+        let mut written = Vec::with_capacity(raw.get().len());
+        write_array(
+            &mut written,
+            items.into_iter().enumerate(),
+            |out, (i, raw)| {
+                self.message(out, i, raw);
+            },
+        );
+        self.out
+            .member("messages", |out| out.extend_from_slice(&written));
+    }
+
+    /// One message, without what only this gateway understands of its reasoning,
+    /// and the reasoning where the endpoint wants it.
+    fn message(&mut self, out: &mut Vec<u8>, index: usize, raw: &RawValue) {
+        let members = match Fields::of(raw, &Path::Root) {
+            Ok(fields) => last_of_each(fields.rest()),
+            Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
+        };
+        let is_reasoning = |key: &str| REASONING.contains(&key) || key == "reasoning_details";
+        if !members.iter().any(|(key, _)| is_reasoning(key)) {
+            return out.extend_from_slice(raw.get().as_bytes());
+        }
+        let root = Path::Root;
+        let at = root.key("messages");
+        let at = at.index(index);
+        let goes_back = self.goes_back(&members);
+        let mut message = ObjectWriter::with_capacity(raw.get().len());
+        let mut reasoned = false;
+        for (key, raw) in &members {
+            let value = match &**key {
+                "reasoning_details" => foreign_details(raw),
+                _ => Some(Cow::Borrowed(raw.get())),
+            };
+            let Some(value) = value else { continue };
+            if !is_reasoning(key) || value == "null" {
+                message.raw(key, &value);
+            } else if !goes_back {
+                self.losses.report(
+                    at.key(key),
+                    "reasoning goes back only to an upstream that takes it, and gave it",
+                );
+            } else if key == "reasoning_details" {
+                message.raw(key, &value);
+            } else {
+                match self.reasoning_name() {
+                    None => message.raw(key, &value),
+                    // Two names held the same text.
+                    Some(_) if reasoned => {}
+                    Some(name) => message.raw(name, &value),
+                }
+                reasoned = true;
+            }
+        }
+        out.extend_from_slice(&message.finish().0);
+    }
+
+    /// Whether a message's reasoning may be sent here. Without a signature nobody
+    /// knows whose it is, and the client, who sends it, is believed.
+    fn goes_back(&self, members: &Extras<'_>) -> bool {
+        let details = members.iter().find(|(key, _)| key == "reasoning_details");
+        let items: Vec<&RawValue> = details
+            .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        let is_ours = |signature: &String| {
+            Envelope::open(signature).is_some_and(|seal| seal.family == self.options.family)
+        };
+        self.accent.reasoning_back != ReasoningBack::Never
+            && items
+                .into_iter()
+                .filter_map(carrier::read)
+                .all(|signature| is_ours(&signature))
+    }
+
+    /// The name under which reasoning goes back, if not under its own.
+    fn reasoning_name(&self) -> Option<&'static str> {
+        match self.accent.reasoning_back {
+            ReasoningBack::Same | ReasoningBack::Never => None,
+            ReasoningBack::ReasoningContent => Some("reasoning_content"),
+            ReasoningBack::Reasoning => Some("reasoning"),
+        }
+    }
+}
+
+/// `reasoning_details` without the items of ours; none if no other is left.
+fn foreign_details(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let items: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let foreign: Vec<_> = items
+        .iter()
+        .filter(|item| carrier::read(item).is_none())
+        .collect();
+    if foreign.len() == items.len() {
+        return Some(Cow::Borrowed(raw.get()));
+    }
+    let texts: Vec<_> = foreign.iter().map(|item| item.get()).collect();
+    (!texts.is_empty()).then(|| Cow::Owned(format!("[{}]", texts.join(","))))
+}
