@@ -218,3 +218,167 @@ pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage, losses: &mut Losses)
     }
     out.extend_from_slice(b"}}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(blocks: Vec<MessageBlock>, reason: StopReason<'static>) -> Message {
+        Message {
+            blocks,
+            stop: Some(Stop {
+                reason,
+                sequence: None,
+            }),
+            ..Message::default()
+        }
+    }
+
+    fn text(text: &str) -> MessageBlock {
+        MessageBlock::Text(text.into())
+    }
+
+    fn thinking(text: &str, signature: &str) -> MessageBlock {
+        MessageBlock::Thinking {
+            text: text.into(),
+            signature: signature.into(),
+        }
+    }
+
+    fn call(input: &str) -> MessageBlock {
+        MessageBlock::ToolUse {
+            id: "1".into(),
+            name: "f".into(),
+            input: input.into(),
+        }
+    }
+
+    #[track_caller]
+    fn check(message: &Message, choice: &str, losses: &[&str]) {
+        let completion = encode_completion(message, "chatcmpl-1", "m", 7);
+        let expected = format!(
+            r#"{{"id":"chatcmpl-1","object":"chat.completion","created":7,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant",{choice}}}]}}"#
+        );
+        assert_eq!(String::from_utf8_lossy(&completion.body), expected);
+        let listed = completion.losses.listed().iter();
+        assert_eq!(listed.map(|loss| &*loss.path).collect::<Vec<_>>(), losses);
+    }
+
+    #[test]
+    fn blocks_find_their_places() {
+        check(
+            &message(vec![], StopReason::EndTurn),
+            r#""content":"","refusal":null},"logprobs":null,"finish_reason":"stop""#,
+            &[],
+        );
+        check(
+            &message(
+                vec![text("a"), text("b"), thinking("r", "s"), text("c")],
+                StopReason::MaxTokens,
+            ),
+            r#""content":"ab\n\nc","refusal":null,"reasoning_content":"r","reasoning_details":[{"type":"reasoning.text","id":"sluice1.0","signature":"s","index":0}]},"logprobs":null,"finish_reason":"length""#,
+            &[],
+        );
+        check(
+            &message(vec![call(""), call("{\"a\":1}")], StopReason::ToolUse),
+            r#""content":null,"refusal":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},"logprobs":null,"finish_reason":"tool_calls""#,
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_has_no_place_is_reported() {
+        let block = serde_json::from_str(r#"{"type":"server_tool_use"}"#).unwrap();
+        let other = MessageBlock::Other {
+            block,
+            deltas: vec![],
+        };
+        check(
+            &message(
+                vec![text("a"), other, text("b")],
+                StopReason::Other("pause_turn".into()),
+            ),
+            r#""content":"a\n\nb","refusal":null},"logprobs":null,"finish_reason":"stop""#,
+            &["answer.content[1]", "answer.stop_reason"],
+        );
+    }
+
+    #[test]
+    fn stops_have_openais_words() {
+        for (reason, word) in [
+            (StopReason::EndTurn, "stop"),
+            (StopReason::StopSequence, "stop"),
+            (StopReason::MaxTokens, "length"),
+            (StopReason::ContextWindowExceeded, "length"),
+            (StopReason::ToolUse, "tool_calls"),
+            (StopReason::Refusal, "content_filter"),
+        ] {
+            let choice = format!(
+                r#""content":"","refusal":null}},"logprobs":null,"finish_reason":"{word}""#
+            );
+            check(&message(vec![], reason), &choice, &[]);
+        }
+        let met = Message {
+            stop: Some(Stop {
+                reason: StopReason::StopSequence,
+                sequence: Some("END".into()),
+            }),
+            ..Message::default()
+        };
+        check(
+            &met,
+            r#""content":"","refusal":null},"logprobs":null,"finish_reason":"stop","stop_reason":"END""#,
+            &[],
+        );
+    }
+
+    #[test]
+    fn the_prompt_includes_what_a_cache_held() {
+        let raw = |text: &str| serde_json::from_str(text).unwrap();
+        let usage = Usage {
+            input: 1,
+            output: 20,
+            cache_read: 300,
+            cache_write: 4000,
+            extras: vec![
+                (
+                    "output_tokens_details".into(),
+                    raw(r#"{"thinking_tokens":5}"#),
+                ),
+                (
+                    "server_tool_use".into(),
+                    raw(r#"{"web_search_requests":1}"#),
+                ),
+                ("cache_creation".into(), raw("null")),
+            ],
+        };
+        let (mut out, mut losses) = (Vec::new(), Losses::default());
+        write_usage(&mut out, &usage, &mut losses);
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            r#"{"prompt_tokens":4301,"completion_tokens":20,"total_tokens":4321,"prompt_tokens_details":{"cached_tokens":300,"cache_write_tokens":4000},"completion_tokens_details":{"reasoning_tokens":5}}"#
+        );
+        assert_eq!(losses.listed()[0].path, "answer.usage.server_tool_use");
+        assert_eq!(losses.count(), 1);
+    }
+
+    /// A client that returns the message as it came gives reasoning, text and
+    /// calls back whole.
+    #[test]
+    fn what_the_client_returns_is_what_it_got() {
+        use crate::dialect::chat::decode_client_request;
+
+        let blocks = vec![thinking("r\"", "sig"), text("t"), call("{\"a\":1}")];
+        let completion = encode_completion(&message(blocks, StopReason::ToolUse), "i", "m", 7);
+        let answer: serde_json::Value = serde_json::from_slice(&completion.body).unwrap();
+        let returned = &answer["choices"][0]["message"];
+        let body = format!(r#"{{"model":"m","messages":[{returned}]}}"#);
+        let decoded = decode_client_request(&body).unwrap().request;
+        let message = &decoded.messages[0];
+        assert!(message.extras.iter().all(|(_, raw)| raw.get() == "null"));
+        assert_eq!(
+            format!("{:?}", message.content),
+            r#"[Thinking { text: "r\"", signature: "sig" }, Text { text: "t", extras: [] }, ToolUse { id: "1", name: "f", input: RawValue({"a":1}), extras: [] }]"#
+        );
+    }
+}

@@ -278,3 +278,210 @@ fn foreign_details(raw: &RawValue) -> Option<Cow<'_, str>> {
     let texts: Vec<_> = foreign.iter().map(|item| item.get()).collect();
     (!texts.is_empty()).then(|| Cow::Owned(format!("[{}]", texts.join(","))))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::dialect::chat::client::decode_client_request;
+
+    fn forward(body: &str, accent: &Accent) -> Encoded {
+        let decoded = decode_client_request(body).unwrap();
+        let options = EncodeOptions {
+            model: "up",
+            accent,
+            family: "here",
+        };
+        forward_request(body, &decoded.request, options).unwrap()
+    }
+
+    /// `members` beside the model and the messages, forwarded: what is sent in
+    /// their place, and the paths of what was lost.
+    #[track_caller]
+    fn check(accent: &Accent, members: &str, expected: &str, losses: &[&str]) {
+        let whole =
+            |model: &str, members: &str| format!(r#"{{"model":"{model}"{members},"x" : [ 1 ]}}"#);
+        let messages =
+            |members: &str| format!(r#","messages":[{{"role": "user","content":"u"}}]{members}"#);
+        let encoded = forward(&whole("m", &messages(members)), accent);
+        // What follows `x` was added at the end.
+        let (expected, added) = expected.split_once('|').unwrap_or((expected, ""));
+        let mut sent = whole("up", &messages(expected)).replace("\"x\" : ", "\"x\":");
+        sent.insert_str(sent.len() - 1, added);
+        assert_eq!(String::from_utf8(encoded.body).unwrap(), sent);
+        let paths: Vec<_> = encoded
+            .losses
+            .listed()
+            .iter()
+            .map(|loss| &*loss.path)
+            .collect();
+        assert_eq!(paths, losses, "{members}");
+    }
+
+    /// The same for the members of an assistant message.
+    #[track_caller]
+    fn check_message(accent: &Accent, members: &str, expected: &str, losses: usize) {
+        let whole = |model: &str, members: &str| {
+            format!(
+                r#"{{"model":"{model}","messages":[{{"role":"assistant","content":"t"{members}}}]}}"#
+            )
+        };
+        let encoded = forward(&whole("m", members), accent);
+        assert_eq!(
+            String::from_utf8(encoded.body).unwrap(),
+            whole("up", expected)
+        );
+        assert_eq!(encoded.losses.count(), losses, "{members}");
+    }
+
+    #[test]
+    fn what_the_endpoint_knows_passes() {
+        let accent = Accent::default();
+        for members in [
+            "",
+            r#","n":3,"seed":1,"logprobs":true,"user":"me","stop":["1","2","3","4","5"]"#,
+            r#","max_tokens":5,"reasoning_effort":"minimal","parallel_tool_calls":false,"stream_options":null"#,
+            r#","stream":true,"stream_options":{"include_usage": true}"#,
+        ] {
+            check(&accent, members, members, &[]);
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_changed_or_gone() {
+        let accent = Accent::default();
+        check(
+            &accent,
+            r#","max_completion_tokens":5"#,
+            r#","max_tokens":5"#,
+            &[],
+        );
+        check(
+            &accent,
+            r#","max_tokens":4,"max_completion_tokens":5"#,
+            r#","max_tokens":5"#,
+            &["max_tokens"],
+        );
+        check(&accent, r#","top_k":5"#, "", &["top_k"]);
+        let usage = r#""stream_options":{"include_usage":true}"#;
+        check(
+            &accent,
+            r#","stream":true"#,
+            &format!(r#","stream":true|,{usage}"#),
+            &[],
+        );
+        check(
+            &accent,
+            r#","stream":true,"stream_options":null"#,
+            &format!(r#","stream":true|,{usage}"#),
+            &[],
+        );
+        check(
+            &accent,
+            r#","stream":true,"stream_options":{"include_usage":false,"a":1}"#,
+            r#","stream":true,"stream_options":{"include_usage":true,"a":1}"#,
+            &[],
+        );
+        let narrow = Accent {
+            output_limit: OutputLimit::MaxCompletionTokens,
+            output_limit_max: Some(9),
+            parallel_tool_calls: false,
+            stream_usage: false,
+            user: false,
+            reasoning_ask: ReasoningAsk::None,
+            ..Accent::default()
+        };
+        check(
+            &narrow,
+            r#","max_tokens":10"#,
+            r#","max_completion_tokens":9"#,
+            &["max_tokens"],
+        );
+        check(
+            &narrow,
+            r#","stream":true,"user":"u","parallel_tool_calls":false,"reasoning_effort":"low","stream_options":{"include_usage":true}"#,
+            r#","stream":true"#,
+            &[
+                "user",
+                "parallel_tool_calls",
+                "reasoning_effort",
+                "stream_options",
+            ],
+        );
+    }
+
+    #[test]
+    fn reasoning_goes_back_where_it_may() {
+        let back = |reasoning_back| Accent {
+            reasoning_back,
+            ..Accent::default()
+        };
+        let ours = |family: &str| {
+            format!(
+                r#","reasoning_content":"r","reasoning_details":[{{"id":"sluice1.0","signature":"sluice1.reasoning.{family}"}}]"#
+            )
+        };
+        let plain = r#","reasoning_content":"r""#;
+        let same = back(ReasoningBack::Same);
+        check_message(&same, plain, plain, 0);
+        check_message(&same, &ours("here"), plain, 0);
+        check_message(&same, &ours("elsewhere"), "", 1);
+        check_message(&back(ReasoningBack::Never), plain, "", 1);
+        check_message(
+            &back(ReasoningBack::Reasoning),
+            plain,
+            r#","reasoning":"r""#,
+            0,
+        );
+        let foreign = r#","reasoning_details":[{"id":"x","data":"d"}]"#;
+        check_message(&same, foreign, foreign, 0);
+        check_message(
+            &back(ReasoningBack::ReasoningContent),
+            r#","reasoning":"r","reasoning_content":"r""#,
+            plain,
+            0,
+        );
+    }
+
+    fn any_request() -> impl Strategy<Value = Value> {
+        let text = "[a-z\\n\"\u{e9}]{0,6}";
+        let message = prop_oneof![
+            text.prop_map(|text| json!({"role": "user", "content": text})),
+            text.prop_map(
+                |text| json!({"role": "user", "content": [{"type": "text", "text": text}]})
+            ),
+            text.prop_map(|text| json!({"role": "assistant", "content": text, "reasoning": "r"})),
+            text.prop_map(|text| json!({"role": "tool", "tool_call_id": text, "content": "x"})),
+        ];
+        let member = prop_oneof![
+            any::<u16>().prop_map(|n| ("max_tokens", json!(n))),
+            any::<u16>().prop_map(|n| ("n", json!(n))),
+            any::<i32>().prop_map(|n| ("seed", json!(n))),
+            text.prop_map(|text| ("user", json!(text))),
+            text.prop_map(|text| ("stop", json!([text]))),
+            text.prop_map(|text| ("vendor_thing", json!({"a": [text, null]}))),
+            any::<bool>().prop_map(|b| ("parallel_tool_calls", json!(b))),
+            Just(("stream_options", json!({"include_usage": true, "b": 1}))),
+            Just(("stream", json!(false))),
+        ];
+        let messages = prop::collection::vec(message, 1..5);
+        (messages, prop::collection::vec(member, 0..6)).prop_map(|(messages, members)| {
+            let mut body = json!({"model": "up", "messages": messages});
+            for (key, value) in members {
+                body[key] = value;
+            }
+            body
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_dialect_and_model_is_the_same_json(body in any_request()) {
+            let encoded = forward(&body.to_string(), &Accent::default());
+            prop_assert_eq!(serde_json::from_slice::<Value>(&encoded.body).unwrap(), body);
+            prop_assert_eq!(encoded.losses.count(), 0);
+        }
+    }
+}
