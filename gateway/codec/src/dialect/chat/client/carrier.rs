@@ -3,7 +3,8 @@
 //! Chat Completions has no place for it. Clients that know OpenRouter return
 //! `reasoning_details` as they got them, so an item of that list carries it,
 //! beside the text in `reasoning_content`:
-//! <https://openrouter.ai/docs/use-cases/reasoning-tokens> (seen 2026-11).
+//! <https://openrouter.ai/docs/client-sdks/python/components/reasoningdetail.md>
+//! (seen 2026-11).
 //!
 //! ```json
 //! {"type":"reasoning.text","id":"sluice1.0","signature":"...","index":0}

@@ -150,8 +150,7 @@ fn write_message(out: &mut Vec<u8>, parts: &Parts<'_>) {
 }
 
 /// Append the value of `finish_reason`, and the stop sequence that was met, as
-/// vLLM names it: <https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html>
-/// (seen 2026-11).
+/// vLLM names it: <https://github.com/vllm-project/vllm/pull/2976> (seen 2026-11).
 pub(super) fn write_finish(out: &mut Vec<u8>, stop: Option<&Stop<'_>>, losses: &mut Losses) {
     let Some(stop) = stop else {
         out.extend_from_slice(b"null");

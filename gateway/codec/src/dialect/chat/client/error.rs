@@ -1,6 +1,6 @@
 //! Errors as Chat Completions clients read them.
 //!
-//! <https://platform.openai.com/docs/guides/error-codes> (seen 2026-11).
+//! <https://platform.openai.com/docs/guides/error-codes> lists them.
 
 use crate::json::{ObjectWriter, write_str};
 
