@@ -234,6 +234,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Add a member that has no place where it stood, under its path from here.
+    pub(crate) fn put_back(&mut self, path: String, value: &'a RawValue) {
+        self.members.push((Cow::Owned(path), value));
+    }
+
     /// What nobody took.
     pub fn rest(self) -> Extras<'a> {
         self.members

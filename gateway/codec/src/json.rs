@@ -7,42 +7,60 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use serde_json::value::RawValue;
 
-/// A JSON string literal, quotes and escapes as on the wire.
+/// A JSON string literal, its escapes as on the wire; held without its quotes,
+/// so that a part of it is a literal as well.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
     /// The literal in `raw`, if it is a string.
     pub fn from_raw(raw: &'a RawValue) -> Option<Self> {
-        raw.get()
-            .starts_with('"')
-            .then(|| Self(Cow::Borrowed(raw.get())))
+        let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+        Some(Self(Cow::Borrowed(inner)))
     }
 
     /// A literal for `text`.
     pub fn new(text: &str) -> Text<'static> {
         let mut out = Vec::with_capacity(text.len() + 2);
         write_str(&mut out, text);
-        Text(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+        let inner = &out[1..out.len() - 1];
+        Text(Cow::Owned(String::from_utf8_lossy(inner).into_owned()))
     }
 
     /// What stands between the quotes, still escaped.
     pub fn escaped(&self) -> &str {
-        &self.0[1..self.0.len() - 1]
+        &self.0
+    }
+
+    /// What stands before and after the first `separator`, which must begin and
+    /// end with characters that no escape contains (`;base64,`).
+    pub fn split_once(&self, separator: &str) -> Option<(Self, Self)> {
+        match &self.0 {
+            Cow::Borrowed(text) => {
+                let (before, after) = text.split_once(separator)?;
+                Some((Self(Cow::Borrowed(before)), Self(Cow::Borrowed(after))))
+            }
+            Cow::Owned(text) => {
+                let (before, after) = text.split_once(separator)?;
+                let owned = |part: &str| Self(Cow::Owned(part.to_owned()));
+                Some((owned(before), owned(after)))
+            }
+        }
     }
 
     /// The text itself.
     pub fn decoded(&self) -> Cow<'_, str> {
-        if self.escaped().contains('\\') {
-            Cow::Owned(serde_json::from_str(&self.0).unwrap_or_default())
+        if self.0.contains('\\') {
+            let literal = format!("\"{}\"", self.0);
+            Cow::Owned(serde_json::from_str(&literal).unwrap_or_default())
         } else {
-            Cow::Borrowed(self.escaped())
+            Cow::Borrowed(&self.0)
         }
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.0.len() == 2
+        self.0.is_empty()
     }
 
     /// Whether there is nothing but white space in it.
@@ -53,7 +71,7 @@ impl<'a> Text<'a> {
 
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "\"{}\"", self.0)
     }
 }
 

@@ -8,6 +8,7 @@ mod accent;
 mod calls;
 mod choice;
 mod chunk;
+mod client;
 mod content;
 mod details;
 mod envelope;
@@ -25,6 +26,10 @@ mod usage;
 pub use accent::{
     Accent, Choice, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
     ReasoningBack, Schema, ToolIds,
+};
+pub use client::{
+    ClientRequest, Completion, CompletionStreamEncoder, check_translatable, decode_client_request,
+    encode_completion, encode_error, forward_request,
 };
 pub use error::decode_error;
 pub use names::Names;
