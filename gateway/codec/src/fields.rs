@@ -151,6 +151,12 @@ impl<'a> Fields<'a> {
         found.filter(|raw| raw.get() != "null")
     }
 
+    /// Look at the member `key` without taking it.
+    pub fn peek(&self, key: &str) -> Option<&'a RawValue> {
+        let of_that_name = |(name, _): &&(Cow<'a, str>, &'a RawValue)| name == key;
+        self.members.iter().rfind(of_that_name).map(|(_, raw)| *raw)
+    }
+
     /// Take a string.
     pub fn take_str(
         &mut self,

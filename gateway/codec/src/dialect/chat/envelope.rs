@@ -4,8 +4,7 @@
 //! signature carries what the next request needs to know: whose reasoning it
 //! is, and the field it came in. Versioned, and never sent to Anthropic.
 
-/// Begins every envelope of this version.
-const PREFIX: &str = "sluice1.";
+use crate::ir::SIGNATURE_PREFIX as PREFIX;
 
 /// What a signature of ours says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

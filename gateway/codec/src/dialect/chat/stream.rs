@@ -428,8 +428,8 @@ impl StreamDecoder {
             .filter(|_| stop == StopReason::StopSequence);
         self.sequencer.stop(
             Stop {
-                reason: stop,
                 sequence: sequence.map(Cow::Owned),
+                ..Stop::new(stop)
             },
             sink,
         );
