@@ -240,6 +240,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether nothing is left to take.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// What nobody took.
     pub fn rest(self) -> Extras<'a> {
         self.members

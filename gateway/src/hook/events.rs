@@ -97,7 +97,12 @@ pub(super) fn to_wit(event: &Event<'_>) -> wit::Event {
             Delta::Other(raw) => with(wit::Kind::Other, *index, None, Some(raw.get().to_owned())),
         },
         Event::BlockStop { index } => with(wit::Kind::BlockStop, *index, None, None),
-        Event::Usage(usage) => with(wit::Kind::Usage, 0, None, Some(usage_data(usage).to_string())),
+        Event::Usage(usage) => with(
+            wit::Kind::Usage,
+            0,
+            None,
+            Some(usage_data(usage).to_string()),
+        ),
         Event::Stop(stop) => {
             let data = json!({ "stop_reason": stop.reason.word(), "stop_sequence": stop.sequence });
             let data = with_kept(data, &stop.extras);
