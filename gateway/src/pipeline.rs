@@ -213,12 +213,9 @@ async fn request_hooks(
 fn hook_reply(call: &Call, reply: hook::Reply) -> Result<Served, Error> {
     let message = match reply {
         hook::Reply::Text(text) => Message {
-            blocks: vec![MessageBlock::Text(text)],
+            blocks: vec![MessageBlock::text(text)],
             usage: Some(Usage::default()),
-            stop: Some(Stop {
-                reason: StopReason::EndTurn,
-                sequence: None,
-            }),
+            stop: Some(Stop::new(StopReason::EndTurn)),
             ..Message::default()
         },
         hook::Reply::Message(json) => decode_message(&json)

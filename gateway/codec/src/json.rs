@@ -104,6 +104,13 @@ pub fn write_count(out: &mut Vec<u8>, number: u64) {
     serde_json::to_writer(out, &number).expect("a number always serialises into memory");
 }
 
+/// Where in `text` a value that was read from it stands.
+pub(crate) fn range_in(text: &str, raw: &RawValue) -> Option<Range<usize>> {
+    let start = (raw.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let range = start..start + raw.get().len();
+    (text.get(range.clone())? == raw.get()).then_some(range)
+}
+
 /// Where a member of an object stands in its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {

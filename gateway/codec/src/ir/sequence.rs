@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::{BlockStart, Delta, Event, Stop, Usage};
+use super::{BlockStart, Delta, Event, Kept, Stop, Usage};
 
 /// Where lawful events go.
 pub type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
@@ -53,14 +53,14 @@ impl Sequencer {
     pub fn start(&mut self, model: Option<Cow<'_, str>>, sink: Sink<'_>) {
         if !self.started {
             self.started = true;
-            sink(Event::Start { model });
+            sink(Event::start(model));
         }
     }
 
     /// A piece of text; an empty one opens nothing.
     pub fn text(&mut self, text: &str, sink: Sink<'_>) {
         if !text.is_empty() {
-            self.ensure(Kind::Text, BlockStart::Text, 0, sink);
+            self.ensure(Kind::Text, BlockStart::Text, sink);
             self.delta(Delta::Text(text.into()), sink);
         }
     }
@@ -68,7 +68,7 @@ impl Sequencer {
     /// A piece of reasoning; an empty one opens nothing.
     pub fn thinking(&mut self, text: &str, sink: Sink<'_>) {
         if !text.is_empty() {
-            self.ensure(Kind::Thinking, BlockStart::Thinking, 0, sink);
+            self.ensure(Kind::Thinking, BlockStart::Thinking, sink);
             self.delta(Delta::Thinking(text.into()), sink);
         }
     }
@@ -99,6 +99,7 @@ impl Sequencer {
                 id: id.into(),
                 name: name.into(),
             },
+            Kept::new(),
             0,
             sink,
         );
@@ -153,15 +154,23 @@ impl Sequencer {
     pub fn push(&mut self, event: Event<'_>, sink: Sink<'_>) {
         match event {
             _ if self.ended => {}
-            Event::Start { model } => self.start(model, sink),
-            Event::BlockStart { index, block } => {
+            Event::Start { .. } if self.started => {}
+            Event::Start { .. } => {
+                self.started = true;
+                sink(event);
+            }
+            Event::BlockStart {
+                index,
+                block,
+                extras,
+            } => {
                 let kind = match &block {
                     BlockStart::Text => Kind::Text,
                     BlockStart::Thinking => Kind::Thinking,
                     BlockStart::ToolUse { .. } => Kind::ToolUse,
                     BlockStart::Other(_) => Kind::Other,
                 };
-                self.begin(kind, block, index, sink);
+                self.begin(kind, block, extras, index, sink);
             }
             Event::Delta { index, delta } => self.push_delta(index, delta, sink),
             Event::BlockStop { index } => {
@@ -184,10 +193,16 @@ impl Sequencer {
         };
         match &delta {
             Delta::Text(_) if !fits(Kind::Text) && !fits(Kind::Other) => {
-                self.begin(Kind::Text, BlockStart::Text, origin, sink);
+                self.begin(Kind::Text, BlockStart::Text, Kept::new(), origin, sink);
             }
             Delta::Thinking(_) if !fits(Kind::Thinking) || !self.is_thinking() => {
-                self.begin(Kind::Thinking, BlockStart::Thinking, origin, sink);
+                self.begin(
+                    Kind::Thinking,
+                    BlockStart::Thinking,
+                    Kept::new(),
+                    origin,
+                    sink,
+                );
             }
             Delta::Signature(_) if !self.is_thinking() => return,
             Delta::ToolInput(_) if !fits(Kind::ToolUse) && !fits(Kind::Other) => return,
@@ -200,16 +215,23 @@ impl Sequencer {
         }
     }
 
-    fn ensure(&mut self, kind: Kind, block: BlockStart<'_>, origin: u32, sink: Sink<'_>) {
+    fn ensure(&mut self, kind: Kind, block: BlockStart<'_>, sink: Sink<'_>) {
         if !self
             .open
             .is_some_and(|open| open.kind == kind && !open.signed)
         {
-            self.begin(kind, block, origin, sink);
+            self.begin(kind, block, Kept::new(), 0, sink);
         }
     }
 
-    fn begin(&mut self, kind: Kind, block: BlockStart<'_>, origin: u32, sink: Sink<'_>) {
+    fn begin(
+        &mut self,
+        kind: Kind,
+        block: BlockStart<'_>,
+        extras: Kept,
+        origin: u32,
+        sink: Sink<'_>,
+    ) {
         if self.ended {
             return;
         }
@@ -223,6 +245,7 @@ impl Sequencer {
         sink(Event::BlockStart {
             index: self.index,
             block,
+            extras,
         });
     }
 
@@ -246,22 +269,20 @@ mod tests {
     fn any_event() -> impl Strategy<Value = Event<'static>> {
         let index = 0u32..3;
         prop_oneof![
-            Just(Event::Start { model: None }),
-            index.clone().prop_map(|index| Event::BlockStart {
+            Just(Event::start(None)),
+            index
+                .clone()
+                .prop_map(|index| Event::block_start(index, BlockStart::Text)),
+            index
+                .clone()
+                .prop_map(|index| Event::block_start(index, BlockStart::Thinking)),
+            index.clone().prop_map(|index| Event::block_start(
                 index,
-                block: BlockStart::Text
-            }),
-            index.clone().prop_map(|index| Event::BlockStart {
-                index,
-                block: BlockStart::Thinking
-            }),
-            index.clone().prop_map(|index| Event::BlockStart {
-                index,
-                block: BlockStart::ToolUse {
+                BlockStart::ToolUse {
                     id: "t".into(),
                     name: "n".into()
                 }
-            }),
+            )),
             index.clone().prop_map(|index| Event::Delta {
                 index,
                 delta: Delta::Text("x".into())
@@ -280,10 +301,7 @@ mod tests {
             }),
             index.prop_map(|index| Event::BlockStop { index }),
             Just(Event::Usage(Usage::default())),
-            Just(Event::Stop(Stop {
-                reason: StopReason::EndTurn,
-                sequence: None
-            })),
+            Just(Event::Stop(Stop::new(StopReason::EndTurn))),
             Just(Event::Error {
                 kind: "api_error".into(),
                 message: "x".into()

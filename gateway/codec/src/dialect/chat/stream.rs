@@ -427,9 +427,8 @@ impl StreamDecoder {
     fn sign_all(&mut self, sink: Sink<'_>) {
         if !self.details.is_empty() && !self.sequencer.is_thinking() {
             self.start(sink);
-            let (index, block) = (0, BlockStart::Thinking);
             self.sequencer
-                .push(Event::BlockStart { index, block }, sink);
+                .push(Event::block_start(0, BlockStart::Thinking), sink);
             self.reasoning_field = "reasoning_details";
         }
         self.sign(sink);
@@ -474,8 +473,8 @@ impl StreamDecoder {
             .filter(|_| stop == StopReason::StopSequence);
         self.sequencer.stop(
             Stop {
-                reason: stop,
                 sequence: sequence.map(Cow::Owned),
+                ..Stop::new(stop)
             },
             sink,
         );

@@ -7,7 +7,7 @@
 
 use super::carrier;
 use crate::fields::{Fields, Path};
-use crate::ir::{Losses, Message, MessageBlock, Stop, StopReason, Usage};
+use crate::ir::{Kept, Losses, Message, MessageBlock, Stop, StopReason, Usage};
 use crate::json::{ObjectWriter, as_count, write_array, write_count, write_str};
 
 /// What sets texts apart.
@@ -38,6 +38,7 @@ pub fn encode_completion(message: &Message, id: &str, model: &str, created: u64)
         write_finish(out, message.stop.as_ref(), &mut losses);
         out.extend_from_slice(b"}]");
     });
+    report_kept("answer", &message.extras, &mut losses);
     if let Some(usage) = &message.usage {
         out.member("usage", |out| write_usage(out, usage, &mut losses));
     }
@@ -60,9 +61,25 @@ impl<'m> Parts<'m> {
         let mut parts = Self::default();
         let mut thoughts = 0;
         for (i, block) in message.blocks.iter().enumerate() {
+            let at = format!("answer.content[{i}]");
             match block {
-                MessageBlock::Text(text) => parts.content.add(text),
-                MessageBlock::Thinking { text, signature } => {
+                MessageBlock::Text {
+                    text,
+                    citations,
+                    extras,
+                } => {
+                    parts.content.add(text);
+                    if !citations.is_empty() {
+                        losses.report(format_args!("{at}.citations"), NO_MEMBER);
+                    }
+                    report_kept(&at, extras, losses);
+                }
+                MessageBlock::Thinking {
+                    text,
+                    signature,
+                    extras,
+                } => {
+                    report_kept(&at, extras, losses);
                     parts.reasoning.set_apart();
                     parts.reasoning.add(text);
                     if !signature.is_empty() {
@@ -70,19 +87,22 @@ impl<'m> Parts<'m> {
                     }
                     thoughts += 1;
                 }
-                MessageBlock::ToolUse { id, name, input } => parts.calls.push([
+                MessageBlock::ToolUse {
                     id,
                     name,
-                    match &**input {
+                    input,
+                    extras,
+                } => {
+                    let input = match &**input {
                         "" => "{}",
                         input => input,
-                    },
-                ]),
-                MessageBlock::Other { .. } => {
-                    losses.report(format_args!("answer.content[{i}]"), NO_BLOCK);
+                    };
+                    parts.calls.push([id, name, input]);
+                    report_kept(&at, extras, losses);
                 }
+                MessageBlock::Other { .. } => losses.report(&at, NO_BLOCK),
             }
-            if !matches!(block, MessageBlock::Text(_)) {
+            if !matches!(block, MessageBlock::Text { .. }) {
                 parts.content.set_apart();
             }
         }
@@ -92,6 +112,16 @@ impl<'m> Parts<'m> {
 
 /// Why a block of another kind is lost.
 pub(super) const NO_BLOCK: &str = "a block that has no place in Chat Completions";
+
+/// Why a member is lost.
+const NO_MEMBER: &str = "no equivalent in Chat Completions";
+
+/// Report what only the upstream's dialect knows; `null` says nothing.
+pub(super) fn report_kept(at: &str, extras: &Kept, losses: &mut Losses) {
+    for (key, _) in extras.iter().filter(|(_, raw)| raw.get() != "null") {
+        losses.report(format_args!("{at}.{key}"), NO_MEMBER);
+    }
+}
 
 /// Texts that become one.
 #[derive(Debug, Default)]
@@ -169,6 +199,7 @@ pub(super) fn write_finish(out: &mut Vec<u8>, stop: Option<&Stop<'_>>, losses: &
             "stop"
         }
     };
+    report_kept("answer", &stop.extras, losses);
     write_str(out, word);
     if let Some(sequence) = &stop.sequence {
         out.extend_from_slice(b",\"stop_reason\":");
@@ -225,22 +256,20 @@ mod tests {
     fn message(blocks: Vec<MessageBlock>, reason: StopReason<'static>) -> Message {
         Message {
             blocks,
-            stop: Some(Stop {
-                reason,
-                sequence: None,
-            }),
+            stop: Some(Stop::new(reason)),
             ..Message::default()
         }
     }
 
     fn text(text: &str) -> MessageBlock {
-        MessageBlock::Text(text.into())
+        MessageBlock::text(text)
     }
 
     fn thinking(text: &str, signature: &str) -> MessageBlock {
         MessageBlock::Thinking {
             text: text.into(),
             signature: signature.into(),
+            extras: Kept::new(),
         }
     }
 
@@ -249,6 +278,7 @@ mod tests {
             id: "1".into(),
             name: "f".into(),
             input: input.into(),
+            extras: Kept::new(),
         }
     }
 
@@ -319,8 +349,8 @@ mod tests {
         }
         let met = Message {
             stop: Some(Stop {
-                reason: StopReason::StopSequence,
                 sequence: Some("END".into()),
+                ..Stop::new(StopReason::StopSequence)
             }),
             ..Message::default()
         };

@@ -9,7 +9,7 @@
 //! must come in lawful order (`ir::Order`).
 
 use super::carrier;
-use super::completion::{GAP, NO_BLOCK, write_finish, write_usage};
+use super::completion::{GAP, NO_BLOCK, report_kept, write_finish, write_usage};
 use super::error::write_error;
 use crate::ir::{BlockStart, Delta, Event, Losses, Order, Stop, Usage};
 use crate::json::{write_count, write_str};
@@ -100,10 +100,25 @@ impl CompletionStreamEncoder {
         let lawful = self.order.check(event);
         debug_assert_eq!(lawful, Ok(()), "unlawful event {event:?}");
         match event {
-            Event::Start { .. } => self.chunk(out, |out| {
-                out.extend_from_slice(b"\"role\":\"assistant\",\"content\":\"\"");
-            }),
-            Event::BlockStart { index, block } => self.block_start(*index, block, out),
+            Event::Start { usage, extras, .. } => {
+                self.usage.clone_from(usage);
+                report_kept("answer", extras, &mut self.losses);
+                self.chunk(out, |out| {
+                    out.extend_from_slice(b"\"role\":\"assistant\",\"content\":\"\"");
+                });
+            }
+            Event::BlockStart {
+                index,
+                block,
+                extras,
+            } => {
+                report_kept(
+                    &format!("answer.content[{index}]"),
+                    extras,
+                    &mut self.losses,
+                );
+                self.block_start(*index, block, out);
+            }
             Event::Delta { index, delta } => self.delta(*index, delta, out),
             Event::BlockStop { .. } => self.block_stop(out),
             // Held until the stop, where OpenAI sends it.
@@ -305,7 +320,7 @@ mod tests {
         block: BlockStart<'static>,
         deltas: Vec<Delta<'static>>,
     ) -> Vec<Event<'static>> {
-        let mut events = vec![Event::BlockStart { index, block }];
+        let mut events = vec![Event::block_start(index, block)];
         events.extend(
             deltas
                 .into_iter()
@@ -319,17 +334,14 @@ mod tests {
         blocks: Vec<Vec<Event<'static>>>,
         reason: StopReason<'static>,
     ) -> Vec<Event<'static>> {
-        let mut events = vec![Event::Start { model: None }];
+        let mut events = vec![Event::start(None)];
         events.extend(blocks.into_iter().flatten());
         events.push(Event::Usage(Usage {
             input: 1,
             output: 2,
             ..Usage::default()
         }));
-        events.push(Event::Stop(Stop {
-            reason,
-            sequence: None,
-        }));
+        events.push(Event::Stop(Stop::new(reason)));
         events
     }
 
@@ -404,7 +416,7 @@ mod tests {
             message: "m".into(),
         };
         check(
-            &[Event::Start { model: None }, error],
+            &[Event::start(None), error],
             false,
             &[
                 ROLE,
@@ -465,7 +477,7 @@ mod tests {
                 into.push_str(more);
             };
             match block {
-                MessageBlock::Text(more) => {
+                MessageBlock::Text { text: more, .. } => {
                     add(&mut text, more, &mut text_apart);
                     continue;
                 }
@@ -579,10 +591,9 @@ mod tests {
             "pause_turn",
         ];
         prop_oneof![
-            9 => prop::sample::select(words.to_vec()).prop_map(|word| Event::Stop(Stop {
-                reason: StopReason::from_word(word.into()),
-                sequence: None,
-            })),
+            9 => prop::sample::select(words.to_vec()).prop_map(|word| {
+                Event::Stop(Stop::new(StopReason::from_word(word.into())))
+            }),
             1 => Just(Event::Error { kind: "api_error".into(), message: "broke off".into() }),
         ]
     }
