@@ -225,7 +225,7 @@ impl<'r> Encoder<'r> {
                 }
                 _ => {
                     self.losses
-                        .report(&at, "no equivalent in an assistant message of Messages");
+                        .report(at, "no equivalent in an assistant message of Messages");
                     None
                 }
             };
@@ -790,5 +790,389 @@ fn write_schema(out: &mut Vec<u8>, schema: Option<&RawValue>) {
     } else {
         out.extend_from_slice(b"{\"type\":\"object\",");
         out.extend_from_slice(inner.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::decode_request;
+    use super::*;
+
+    /// `{"model":"m","messages":MESSAGES REST}`, encoded.
+    fn encode(messages: &str, rest: &str) -> (Value, Vec<String>) {
+        let body = format!(r#"{{"model":"m","messages":{messages}{rest}}}"#);
+        let request = decode_request(&body).unwrap();
+        let encoded = encode_request(&request, "claude").unwrap();
+        for member in &encoded.members {
+            let value = &encoded.body[member.value.clone()];
+            serde_json::from_slice::<&RawValue>(value).unwrap();
+        }
+        let losses = encoded.losses.listed().iter();
+        (
+            serde_json::from_slice(&encoded.body).unwrap(),
+            losses.map(|loss| loss.path.clone()).collect(),
+        )
+    }
+
+    /// The messages become these.
+    #[track_caller]
+    fn check_messages(messages: &str, expected: Value) {
+        let (body, _) = encode(messages, "");
+        assert_eq!(body["messages"], expected);
+    }
+
+    /// The members beside messages become these, with these losses.
+    #[track_caller]
+    fn check(rest: &str, mut expected: Value, losses: &[&str]) {
+        let (body, lost) = encode(r#"[{"role":"user","content":"a"}]"#, rest);
+        expected["model"] = json!("claude");
+        expected["messages"] = json!([user(&[text("a")])]);
+        if expected.get("max_tokens").is_none() {
+            expected["max_tokens"] = json!(MAX_TOKENS_DEFAULT);
+        }
+        assert_eq!(body, expected);
+        assert_eq!(lost, losses);
+    }
+
+    fn text(text: &str) -> Value {
+        json!({ "type": "text", "text": text })
+    }
+
+    fn user(blocks: &[Value]) -> Value {
+        json!({ "role": "user", "content": blocks })
+    }
+
+    fn assistant(blocks: &[Value]) -> Value {
+        json!({ "role": "assistant", "content": blocks })
+    }
+
+    fn call(id: &str) -> Value {
+        json!({ "type": "tool_use", "id": id, "name": "n", "input": { "a": 1 } })
+    }
+
+    fn result(id: &str, said: &str) -> Value {
+        json!({ "type": "tool_result", "tool_use_id": id, "content": [text(said)] })
+    }
+
+    fn no_result(id: &str) -> Value {
+        json!({ "type": "tool_result", "tool_use_id": id, "content": NO_RESULT })
+    }
+
+    #[test]
+    fn roles_alternate_and_results_come_first() {
+        // Tool messages of a Chat client, in another order, after other words.
+        check_messages(
+            &json!([
+                { "role": "user", "content": "a" }, { "role": "user", "content": "b" },
+                { "role": "assistant", "content": "c" }, { "role": "assistant", "content": [call("1"), call("2"), call("3")] },
+                { "role": "user", "content": "d" },
+                { "role": "user", "content": [result("2", "two")] }, { "role": "user", "content": [result("1", "one")] },
+            ]).to_string(),
+            json!([
+                user(&[text("a"), text("b")]),
+                assistant(&[text("c"), call("1"), call("2"), call("3")]),
+                user(&[result("1", "one"), result("2", "two"), no_result("3"), text("d")]),
+            ]),
+        );
+        // Calls at the end; a result without a call; an answer of nothing.
+        check_messages(
+            &json!([
+                { "role": "user", "content": [result("9", "x")] },
+                { "role": "assistant", "content": [{ "type": "thinking", "thinking": "t", "signature": "sluice1.reasoning.f" }] },
+                { "role": "user", "content": "b" },
+                { "role": "assistant", "content": [call("1")] },
+            ])
+            .to_string(),
+            json!([
+                user(&[
+                    text("[result of call 9, which is not in this conversation]"),
+                    text("x"),
+                    text("b")
+                ]),
+                assistant(&[call("1")]),
+                user(&[no_result("1")]),
+            ]),
+        );
+        check_messages(
+            &json!([{ "role": "assistant", "content": "a" }]).to_string(),
+            json!([user(&[text(NO_USER)]), assistant(&[text("a")])]),
+        );
+        check_messages(
+            &json!([{ "role": "system", "content": "a" }]).to_string(),
+            json!([user(&[text(NO_USER)])]),
+        );
+    }
+
+    #[test]
+    fn ids_become_legal_and_differ() {
+        check_messages(
+            &json!([
+                { "role": "user", "content": "a" },
+                { "role": "assistant", "content": [call("f.B:0")] }, { "role": "user", "content": [result("f.B:0", "x")] },
+                { "role": "assistant", "content": [call("f.B:0")] }, { "role": "user", "content": [result("f.B:0", "y")] },
+            ]).to_string(),
+            json!([
+                user(&[text("a")]),
+                assistant(&[call("f_B_0")]), user(&[result("f_B_0", "x")]),
+                assistant(&[call("f_B_0_2")]), user(&[result("f_B_0_2", "y")]),
+            ]),
+        );
+    }
+
+    #[test]
+    fn blocks_find_their_place() {
+        let image = |source: Value| json!({ "type": "image", "source": source });
+        let document = json!({ "type": "document", "source": { "type": "url", "url": "u" } });
+        let real = json!({ "type": "thinking", "thinking": "t\n", "signature": "EqQB" });
+        let redacted = json!({ "type": "redacted_thinking", "data": "d" });
+        let base64 = json!({ "type": "base64", "media_type": "image/png", "data": "AA==" });
+        let url = json!({ "type": "url", "url": "https://x/y.png" });
+        let cached =
+            json!({ "type": "text", "text": "c", "cache_control": { "type": "ephemeral" } });
+        check_messages(
+            &json!([
+                { "role": "user", "content": [
+                    text(" \n"), cached, image(json!({ "type": "url", "url": "data:image/png;base64,AA==" })),
+                    image(url.clone()), image(json!({ "type": "file", "file_id": "f" })), document,
+                ] },
+                { "role": "assistant", "content": [real, redacted, { "type": "thinking", "thinking": "", "signature": "" }, text("x")] },
+                { "role": "system", "content": "be\nbrief" },
+            ]).to_string(),
+            json!([
+                user(&[
+                    cached, image(base64), image(url), image(json!({ "type": "file", "file_id": "f" })), document,
+                ]),
+                assistant(&[real, redacted, text("x")]),
+                user(&[text("<system-reminder>\nbe\nbrief\n</system-reminder>")]),
+            ]),
+        );
+        let (body, losses) = encode(
+            &json!([
+                { "role": "system", "content": [text("b"), text("")] }, { "role": "user", "content": "x" },
+                { "role": "assistant", "content": [image(json!({ "type": "url", "url": "u" })), text("y")] },
+            ])
+            .to_string(),
+            r#","system":"a""#,
+        );
+        assert_eq!(body["system"], json!([text("a"), text("b")]));
+        assert_eq!(losses, ["messages[2].content[0]"]);
+    }
+
+    #[test]
+    fn what_cannot_be_left_out_is_refused() {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}]}"#;
+        let request = decode_request(body).unwrap();
+        let refused = encode_request(&request, "claude").unwrap_err();
+        assert_eq!(refused.path, "messages[0].content[0]");
+    }
+
+    #[test]
+    fn limits_and_sampling_stay_within_bounds() {
+        check("", json!({}), &[]);
+        check(
+            r#","max_tokens":7,"stream":true"#,
+            json!({ "max_tokens": 7, "stream": true }),
+            &[],
+        );
+        check(r#","temperature":0.70"#, json!({ "temperature": 0.7 }), &[]);
+        check(
+            r#","temperature":1.5"#,
+            json!({ "temperature": 1 }),
+            &["temperature"],
+        );
+        check(
+            r#","temperature":-1"#,
+            json!({ "temperature": 0 }),
+            &["temperature"],
+        );
+        check(
+            r#","temperature":0.5,"top_p":1"#,
+            json!({ "temperature": 0.5 }),
+            &[],
+        );
+        check(
+            r#","temperature":0.5,"top_p":0.9"#,
+            json!({ "temperature": 0.5 }),
+            &["top_p"],
+        );
+        check(
+            r#","top_p":0.9,"top_k":5"#,
+            json!({ "top_p": 0.9, "top_k": 5 }),
+            &[],
+        );
+        check(
+            r#","stop_sequences":["a\n","\n"]"#,
+            json!({ "stop_sequences": ["a\n"] }),
+            &["stop_sequences"],
+        );
+        check(
+            r#","metadata":{"user_id":"u"},"seed":1,"logprobs":null"#,
+            json!({ "metadata": { "user_id": "u" } }),
+            &["seed"],
+        );
+    }
+
+    #[test]
+    fn reasoning_and_output_are_asked_for() {
+        let effort = |effort: &str| json!({ "output_config": { "effort": effort } });
+        check(
+            r#","output_config":{"effort":"xhigh"}"#,
+            effort("xhigh"),
+            &[],
+        );
+        check(
+            r#","output_config":{"effort":"minimal"}"#,
+            effort("low"),
+            &["effort"],
+        );
+        check(
+            r#","output_config":{"effort":"wild"}"#,
+            json!({}),
+            &["effort"],
+        );
+        check(
+            r#","output_config":{"effort":"none"}"#,
+            json!({ "thinking": { "type": "disabled" } }),
+            &[],
+        );
+        check(
+            r#","output_config":{"effort":"low","format":{"type":"json_schema","schema":{"type":"object"}}}"#,
+            json!({ "output_config": { "effort": "low", "format": { "type": "json_schema", "schema": { "type": "object" } } } }),
+            &[],
+        );
+        for kind in ["disabled", "adaptive"] {
+            check(
+                &format!(r#","thinking":{{"type":"{kind}"}}"#),
+                json!({ "thinking": { "type": kind } }),
+                &[],
+            );
+        }
+        let budget = |tokens: u64| json!({ "type": "enabled", "budget_tokens": tokens });
+        let wanted = r#","thinking":{"type":"enabled","budget_tokens":2000}"#;
+        check(
+            wanted,
+            json!({ "thinking": budget(2000), "max_tokens": 2000 + MAX_TOKENS_DEFAULT }),
+            &[],
+        );
+        check(
+            &format!(r#"{wanted},"max_tokens":1500"#),
+            json!({ "thinking": budget(1499), "max_tokens": 1500 }),
+            &["thinking.budget_tokens"],
+        );
+        check(
+            &format!(r#"{wanted},"max_tokens":1024"#),
+            json!({ "max_tokens": 1024 }),
+            &["thinking"],
+        );
+    }
+
+    #[test]
+    fn tools_have_object_schemas() {
+        let schemas = [
+            (
+                r#"{"type":"object","x":1.50}"#,
+                r#"{"type":"object","x":1.50}"#,
+            ),
+            (r#"{ }"#, r#"{"type":"object","properties":{}}"#),
+            (
+                r#"{"properties":{}}"#,
+                r#"{"type":"object","properties":{}}"#,
+            ),
+        ];
+        for (schema, expected) in schemas {
+            let raw: &RawValue = serde_json::from_str(schema).unwrap();
+            let mut out = Vec::new();
+            write_schema(&mut out, Some(raw));
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+        let tool = r#""tools":[{"name":"n","description":"d\n","strict":true,"cache_control":{"type":"ephemeral"},"x":1},{"name":"v","type":"vendor_1"}]"#;
+        let tools = json!([{ "name": "n", "description": "d\n", "strict": true, "cache_control": { "type": "ephemeral" },
+            "input_schema": { "type": "object", "properties": {} } }]);
+        let losses = ["tools[0].x", "tools[1]"];
+        for (choice, sent) in [
+            (
+                r#"{"type":"auto","disable_parallel_tool_use":true}"#,
+                r#"{"type":"auto","disable_parallel_tool_use":true}"#,
+            ),
+            (r#"{"type":"any"}"#, r#"{"type":"any"}"#),
+            (
+                r#"{"type":"none","disable_parallel_tool_use":true}"#,
+                r#"{"type":"none"}"#,
+            ),
+            (
+                r#"{"type":"tool","name":"n"}"#,
+                r#"{"type":"tool","name":"n"}"#,
+            ),
+        ] {
+            let sent: Value = serde_json::from_str(sent).unwrap();
+            check(
+                &format!(r#",{tool},"tool_choice":{choice}"#),
+                json!({ "tools": tools, "tool_choice": sent }),
+                &losses,
+            );
+        }
+        // A choice among nothing; reasoning before a forced call.
+        check(r#","tool_choice":{"type":"auto"}"#, json!({}), &[]);
+        check(
+            &format!(r#",{tool},"tool_choice":{{"type":"any"}},"thinking":{{"type":"adaptive"}}"#),
+            json!({ "tools": tools, "tool_choice": { "type": "any" } }),
+            &["tools[0].x", "tools[1]", "thinking"],
+        );
+    }
+
+    fn any_message() -> impl Strategy<Value = Value> {
+        let id = prop_oneof![Just("1"), Just("2"), Just("f.0")];
+        let block = prop_oneof![
+            Just(text("t")),
+            Just(text("")),
+            id.clone().prop_map(call),
+            id.prop_map(|id| result(id, "r")),
+            Just(json!({ "type": "thinking", "thinking": "t", "signature": "" })),
+        ];
+        let role = prop_oneof![Just("user"), Just("assistant"), Just("system")];
+        (role, prop::collection::vec(block, 0..4))
+            .prop_map(|(role, content)| json!({ "role": role, "content": content }))
+    }
+
+    proptest! {
+        /// Roles alternate from the user on, no content is empty, and each turn
+        /// of calls is followed by exactly their results.
+        #[test]
+        fn any_conversation_becomes_valid(messages in prop::collection::vec(any_message(), 1..10)) {
+            let (body, _) = encode(&json!(messages).to_string(), "");
+            let mut waiting: Vec<Value> = Vec::new();
+            let mut seen = HashSet::new();
+            for (i, turn) in body["messages"].as_array().unwrap().iter().enumerate() {
+                prop_assert_eq!(&turn["role"], ["user", "assistant"][i % 2]);
+                let blocks = turn["content"].as_array().unwrap();
+                prop_assert!(!blocks.is_empty());
+                let results: Vec<Value> = blocks.iter().filter(|b| b["type"] == "tool_result").map(|b| b["tool_use_id"].clone()).collect();
+                prop_assert!(blocks[..results.len()].iter().all(|b| b["type"] == "tool_result"));
+                prop_assert_eq!(results, std::mem::take(&mut waiting));
+                waiting = blocks.iter().filter(|b| b["type"] == "tool_use").map(|b| b["id"].clone()).collect();
+                prop_assert!(waiting.iter().all(|id| seen.insert(id.clone())));
+            }
+            prop_assert!(waiting.is_empty());
+        }
+
+        /// What prompt caches demand.
+        #[test]
+        fn the_next_body_begins_with_this_one(mut messages in prop::collection::vec(any_message(), 0..10)) {
+            let said = |role: &str| json!({ "role": role, "content": "q" });
+            let written = |messages: &[Value]| {
+                let body = format!(r#"{{"model":"m","messages":{}}}"#, json!(messages));
+                let body = encode_request(&decode_request(&body).unwrap(), "claude").unwrap();
+                let at = body.members.iter().find(|member| &body.body[member.key.clone()] == b"messages").unwrap();
+                String::from_utf8(body.body[..at.value.end - 1].to_vec()).unwrap()
+            };
+            messages.push(said("user"));
+            let this = written(&messages);
+            messages.extend([said("assistant"), said("user")]);
+            let next = written(&messages);
+            prop_assert!(next.starts_with(&this), "{} {}", this, next);
+        }
     }
 }
