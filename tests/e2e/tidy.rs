@@ -105,6 +105,22 @@ fn modules_know_only_what_lies_below_them() {
     }
 }
 
+/// Settings name an accent, counting tokens is of Messages alone, and errors have
+/// its kinds: whatever else differs between dialects differs in one file.
+#[test]
+fn one_file_chooses_between_dialects() {
+    const ACCENT: &str = "sluice_codec::dialect::chat::Accent";
+    let homes = ["codecs.rs", "error.rs", "server/tokens.rs"];
+    for (file, text) in sources(&workspace().join("gateway/src")) {
+        let text = code(text.split("#[cfg(test)]").next().unwrap_or("")).replace(ACCENT, "");
+        let knows = text.contains("sluice_codec::dialect") && !file.ends_with("tests.rs");
+        assert!(
+            !knows || homes.contains(&&*file),
+            "gateway/src/{file} names a dialect's codec, which is for `codecs.rs` to do"
+        );
+    }
+}
+
 #[test]
 fn the_codec_does_no_io() {
     let manifest =
