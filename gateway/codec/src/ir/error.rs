@@ -1,0 +1,21 @@
+//! Errors that dialects share.
+
+/// A request that cannot be carried without changing its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Where: `thread`.
+    pub path: String,
+    /// Why, and what to do.
+    pub message: &'static str,
+    /// Machine-readable details for the error body, JSON text.
+    pub details: Option<&'static str>,
+}
+
+/// An upstream's error, in the inner form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// HTTP status for the client.
+    pub status: u16,
+    /// What went wrong, in words that Claude Code acts upon where it knows any.
+    pub message: String,
+}
