@@ -65,6 +65,18 @@ impl Sequencer {
         }
     }
 
+    /// Whether no block has begun.
+    pub fn is_blank(&self) -> bool {
+        self.index == 0 && self.open.is_none()
+    }
+
+    /// A text block with nothing in it: clients take an answer without any block
+    /// for a broken one.
+    pub fn empty_text(&mut self, sink: Sink<'_>) {
+        self.begin(Kind::Text, BlockStart::Text, 0, sink);
+        self.close(sink);
+    }
+
     /// A piece of reasoning; an empty one opens nothing.
     pub fn thinking(&mut self, text: &str, sink: Sink<'_>) {
         if !text.is_empty() {

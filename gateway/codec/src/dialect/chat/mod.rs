@@ -12,6 +12,7 @@ mod envelope;
 mod error;
 mod names;
 mod request;
+mod stops;
 mod stream;
 mod tags;
 mod usage;

@@ -7,10 +7,10 @@
 //! Every frame has an `event:` line equal to its `type`: clients drop frames
 //! without. The events must come in lawful order (`ir::Order`).
 
-use crate::ir::{BlockStart, Delta, Event, Order, Stop, Usage};
+use crate::ir::{BlockStart, Delta, Event, Order, Stop, StopReason, Usage};
 use crate::json::{write_count, write_str};
 
-use super::response::write_usage;
+use super::response::{STOP_DETAILS, write_usage};
 
 /// Encodes one answer.
 #[derive(Debug)]
@@ -102,6 +102,10 @@ impl StreamEncoder {
         match &stop.sequence {
             Some(text) => write_str(out, text),
             None => out.extend_from_slice(b"null"),
+        }
+        if stop.reason == StopReason::Refusal {
+            out.extend_from_slice(b",\"stop_details\":");
+            out.extend_from_slice(STOP_DETAILS.as_bytes());
         }
         out.extend_from_slice(b"},\"usage\":");
         write_usage(out, &self.usage);
