@@ -8,5 +8,6 @@
 //! `elsewhere` with the test that runs it.
 
 mod answers;
+mod errors;
 mod requests;
 mod table;

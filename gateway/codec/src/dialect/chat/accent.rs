@@ -24,7 +24,7 @@ pub struct Accent {
     pub parallel_tool_calls: bool,
     /// Whether `stream_options.include_usage` may be sent.
     pub stream_usage: bool,
-    /// Most `stop` sequences; further ones are reported as lost.
+    /// Most `stop` sequences; the answer is cut at further ones here.
     pub stop_max: usize,
     /// What an assistant message that only calls tools has as `content`.
     pub empty_content: EmptyContent,

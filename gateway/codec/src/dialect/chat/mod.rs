@@ -15,6 +15,7 @@ mod request;
 mod stops;
 mod stream;
 mod tags;
+mod typed;
 mod usage;
 
 pub use accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};

@@ -11,13 +11,15 @@
 //! so the next turn's body begins with this one's, as prompt caches demand.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
 use super::accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
-use super::content::{Piece, TurnContent, escaped};
+use super::content::{Piece, TurnContent, escaped, is_pdf, search_result};
 use super::envelope::Envelope;
 use super::names::{Names, hash};
+use super::typed;
 use crate::fields::{Extras, Path};
 use crate::ir::{
     Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool, ToolChoiceKind,
@@ -92,6 +94,7 @@ pub fn encode_request(
         accent: options.accent,
         losses: Losses::default(),
         names: Names::default(),
+        call_ids: HashMap::new(),
         out: Vec::new(),
     };
     let mut body = ObjectWriter::with_capacity(encoder.size_hint());
@@ -117,6 +120,8 @@ struct Encoder<'r, 'o> {
     accent: &'o Accent,
     losses: Losses,
     names: Names,
+    /// Call ids in use, and how often the client used each.
+    call_ids: HashMap<String, usize>,
     /// The messages array being written.
     out: Vec<u8>,
 }
@@ -143,14 +148,14 @@ impl<'r> Encoder<'r, '_> {
         let mut at = leading;
         let mut pending = Vec::new();
         while at < messages.len() {
-            if messages[at].role == Role::Assistant {
+            if speaks(&messages[at]) {
                 self.user_turn(at, &[], std::mem::take(&mut pending));
                 pending = self.assistant(at, &messages[at]);
                 at += 1;
             } else {
                 let run = messages[at..]
                     .iter()
-                    .take_while(|message| message.role != Role::Assistant)
+                    .take_while(|message| !speaks(message))
                     .count();
                 self.user_turn(at, &messages[at..at + run], std::mem::take(&mut pending));
                 at += run;
@@ -222,6 +227,11 @@ impl<'r> Encoder<'r, '_> {
         let at = root.key("messages");
         let mut rest = Vec::new();
         for (i, message) in (first..).zip(run) {
+            if message.role == Role::Assistant {
+                // It says nothing; written out, it would be refused.
+                self.assistant(i, message);
+                continue;
+            }
             self.report_extras(&message.extras, &at.index(i));
             for (j, block) in message.content.iter().enumerate() {
                 match block {
@@ -304,6 +314,11 @@ impl<'r> Encoder<'r, '_> {
                 media.text(escaped(&format!("[image of the result of call {call}]")));
                 media.image(source, at, &mut self.losses);
             }
+            Block::Document(raw) if self.accent.images && is_pdf(raw) => {
+                result.text(Cow::Borrowed("[document follows]"));
+                media.text(escaped(&format!("[document of the result of call {call}]")));
+                media.document(raw, at, &mut self.losses);
+            }
             Block::Document(raw) => result.document(raw, at, &mut self.losses),
             _ => self.user_block(block, Role::User, at, result),
         }
@@ -352,7 +367,7 @@ impl<'r> Encoder<'r, '_> {
                 }
             }
             Block::Other { kind, raw } if kind == "search_result" => {
-                content.text(escaped(raw.get()));
+                content.text(search_result(raw));
             }
             Block::ToolUse { .. } | Block::Thinking { .. } | Block::Other { .. } => {
                 self.losses
@@ -428,6 +443,10 @@ impl<'r> Encoder<'r, '_> {
             }
         }
         if texts.is_empty() && calls.is_empty() {
+            if !reasoning.is_empty() {
+                self.losses
+                    .report(at, "reasoning that neither text nor a call follows");
+            }
             return Vec::new();
         }
         self.begin_message("assistant");
@@ -456,15 +475,9 @@ impl<'r> Encoder<'r, '_> {
             return pending;
         }
         self.out.extend_from_slice(b",\"tool_calls\":");
-        let (out, names) = (&mut self.out, &mut self.names);
+        let (out, names, ids) = (&mut self.out, &mut self.names, &mut self.call_ids);
         write_array(out, calls, |out, (id, name, input)| {
-            // Two calls under one id could not be told apart by their results.
-            let twins = pending.iter().filter(|call| call.id == **id).count();
-            let sent_id = if twins == 0 {
-                id.to_string()
-            } else {
-                format!("{id}_{}", twins + 1)
-            };
+            let sent_id = unused_id(ids, id);
             out.extend_from_slice(b"{\"id\":");
             write_str(out, &sent_id);
             out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
@@ -504,6 +517,29 @@ impl<'r> Encoder<'r, '_> {
     }
 }
 
+/// Whether an assistant's message has anything to say in Chat Completions.
+fn speaks(message: &RequestMessage<'_>) -> bool {
+    let says = |block: &Block<'_>| match block {
+        Block::Text { text, .. } => !text.is_empty(),
+        Block::ToolUse { .. } => true,
+        _ => false,
+    };
+    message.role == Role::Assistant && message.content.iter().any(says)
+}
+
+/// Two calls under one id could not be told apart by their results: the second
+/// `id` gets a number.
+fn unused_id(ids: &mut HashMap<String, usize>, id: &str) -> String {
+    let mut sent = id.to_owned();
+    while ids.contains_key(&sent) {
+        let times = ids.entry(id.to_owned()).or_insert(1);
+        *times += 1;
+        sent = format!("{id}_{times}");
+    }
+    ids.insert(sent.clone(), 1);
+    sent
+}
+
 /// The arguments of a call as the model wrote them: Claude Code returns what it
 /// could not parse as `{"__unparsedToolInput":{"raw":...}}`, which stays an
 /// object, since strict vendors refuse any other text here.
@@ -541,6 +577,13 @@ impl<'r> Encoder<'r, '_> {
         let Some(choice) = &self.request.tool_choice else {
             return;
         };
+        if let ToolChoiceKind::Tool(name) = &choice.kind
+            && !tools.iter().any(|tool| tool.name == *name)
+        {
+            self.losses
+                .report("tool_choice", "it names a tool that cannot be sent");
+            return;
+        }
         body.member("tool_choice", |out| match &choice.kind {
             ToolChoiceKind::Auto => out.extend_from_slice(b"\"auto\""),
             ToolChoiceKind::Any => out.extend_from_slice(b"\"required\""),
@@ -570,7 +613,7 @@ impl<'r> Encoder<'r, '_> {
         let at = root.key("tools");
         let mut tools = Vec::with_capacity(self.request.tools.len());
         for (i, tool) in self.request.tools.iter().enumerate() {
-            if tool.schema.is_none() && tool.vendor_kind.is_some() {
+            if !typed::is_callable(tool) {
                 self.losses
                     .report(at.index(i), "a tool that only Anthropic runs");
             } else if !tool.deferred {
@@ -627,13 +670,8 @@ impl<'r> Encoder<'r, '_> {
             .iter()
             .filter(|text| !text.is_empty())
             .collect();
-        if !stops.is_empty() {
-            if stops.len() > self.accent.stop_max {
-                self.losses.report(
-                    "stop_sequences",
-                    "more than the upstream accepts; the first ones are sent",
-                );
-            }
+        // The decoder looks for all of them, also for those that are not sent.
+        if !stops.is_empty() && self.accent.stop_max > 0 {
             body.member("stop", |out| {
                 write_array(out, stops.iter().take(self.accent.stop_max), |out, text| {
                     write_joined(out, &[Cow::Borrowed(text.escaped())], "");
@@ -742,15 +780,15 @@ impl<'r> Encoder<'r, '_> {
 fn write_tool(out: &mut Vec<u8>, tool: &Tool<'_>, names: &mut Names) {
     out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
     write_str(out, &names.legal(&tool.name));
-    if let Some(description) = &tool.description {
+    if let Some((description, _)) = typed::written_out(tool).filter(|_| tool.schema.is_none()) {
+        out.extend_from_slice(b",\"description\":");
+        write_str(out, description);
+    } else if let Some(description) = &tool.description {
         out.extend_from_slice(b",\"description\":");
         write_joined(out, &[Cow::Borrowed(description.escaped())], "");
     }
     out.extend_from_slice(b",\"parameters\":");
-    match tool.schema.map(RawValue::get) {
-        Some(schema) if schema != "{}" => out.extend_from_slice(schema.as_bytes()),
-        _ => out.extend_from_slice(br#"{"type":"object","properties":{}}"#),
-    }
+    out.extend_from_slice(typed::schema(tool).as_bytes());
     if let Some(strict) = tool.strict {
         out.extend_from_slice(if strict {
             b",\"strict\":true"
