@@ -62,7 +62,10 @@ fn usage() {
 }
 
 fn check_table(title: &str) {
-    let failures: Vec<_> = running(title).iter().filter_map(failure).collect();
+    let entries = running(title);
+    // A law has a test of its own.
+    let entries = entries.iter().filter(|entry| entry.text("law").is_none());
+    let failures: Vec<_> = entries.filter_map(failure).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
 }
 
@@ -266,7 +269,7 @@ pub(crate) fn assemble(events: &[Event<'static>]) -> Message {
     message
 }
 
-/// What a client that does not stream gets; a failed answer becomes a status.
+/// What a client that does not stream gets, read again; a failed answer becomes a status.
 fn for_a_whole_client(message: Message) -> Message {
     if message.error.is_some() {
         return message;

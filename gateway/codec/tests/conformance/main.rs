@@ -9,5 +9,8 @@
 
 mod answers;
 mod errors;
+mod laws;
+mod report;
 mod requests;
 mod table;
+mod turns;

@@ -8,7 +8,7 @@
 //! Lines before the first entry are a comment.
 
 /// The tables, in the order of the report: title and text.
-pub(crate) const TABLES: [(&str, &str); 8] = [
+pub(crate) const TABLES: [(&str, &str); 9] = [
     ("Requests", include_str!("fixtures/requests.txt")),
     ("Answers", include_str!("fixtures/answers.txt")),
     ("Framing", include_str!("fixtures/framing.txt")),
@@ -17,6 +17,7 @@ pub(crate) const TABLES: [(&str, &str); 8] = [
     ("Usage and stop reasons", include_str!("fixtures/usage.txt")),
     ("Errors", include_str!("fixtures/errors.txt")),
     ("Reasoning over turns", include_str!("fixtures/turns.txt")),
+    ("Elsewhere", include_str!("fixtures/other.txt")),
 ];
 
 /// One entry.

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
-use super::content::{Piece, TurnContent, escaped, is_pdf, search_result};
+use super::content::{Part, Piece, TurnContent, escaped, is_pdf, search_result};
 use super::envelope::Envelope;
 use super::names::{Names, hash};
 use super::typed;
@@ -450,11 +450,15 @@ impl<'r> Encoder<'r, '_> {
             return Vec::new();
         }
         self.begin_message("assistant");
+        let as_parts = reasoning
+            .first()
+            .is_some_and(|(field, _)| *field == "content");
         match (texts.is_empty(), self.accent.empty_content) {
+            _ if as_parts => write_parts(&mut self.out, &reasoning, &texts),
             (true, EmptyContent::Null) => self.out.extend_from_slice(b"null"),
             _ => write_joined(&mut self.out, &texts, "\\n"),
         }
-        if let Some((field, _)) = reasoning.first() {
+        if let Some((field, _)) = reasoning.first().filter(|_| !as_parts) {
             self.out.extend_from_slice(b",\"");
             self.out.extend_from_slice(field.as_bytes());
             self.out.extend_from_slice(b"\":");
@@ -502,6 +506,8 @@ impl<'r> Encoder<'r, '_> {
             // Templates cut earlier reasoning out of the text themselves.
             (ReasoningBack::Never, _) | (ReasoningBack::Same, "tags") => None,
             (ReasoningBack::Reasoning, _) | (ReasoningBack::Same, "reasoning") => Some("reasoning"),
+            (ReasoningBack::Same, "reasoning_text") => Some("reasoning_text"),
+            (ReasoningBack::Same, "content") => Some("content"),
             _ => Some("reasoning_content"),
         }
     }
@@ -515,6 +521,22 @@ impl<'r> Encoder<'r, '_> {
             }
         }
     }
+}
+
+/// Reasoning and text as parts of the content: Mistral refuses reasoning in a
+/// field of its own. <https://docs.mistral.ai/capabilities/reasoning> (seen 2026-11)
+fn write_parts(out: &mut Vec<u8>, reasoning: &[(&str, Piece<'_>)], texts: &[Piece<'_>]) {
+    let thinking = reasoning.iter().map(|(_, text)| (true, text));
+    let parts = thinking.chain(texts.iter().map(|text| (false, text)));
+    write_array(out, parts, |out, (is_thinking, text)| {
+        if is_thinking {
+            out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":[");
+        }
+        Part::Text(Cow::Borrowed(text)).write(out);
+        if is_thinking {
+            out.extend_from_slice(b"]}");
+        }
+    });
 }
 
 /// Whether an assistant's message has anything to say in Chat Completions.
