@@ -20,6 +20,30 @@ pub(crate) const TABLES: [(&str, &str); 9] = [
     ("Elsewhere", include_str!("fixtures/other.txt")),
 ];
 
+/// Every section there is: a misspelt one would expect nothing.
+const SECTIONS: [&str; 20] = [
+    "answer",
+    "body",
+    "choice",
+    "chunks",
+    "elsewhere",
+    "error",
+    "foreign",
+    "history",
+    "law",
+    "losses",
+    "messages",
+    "not yet",
+    "only",
+    "request",
+    "sse",
+    "statuses",
+    "stream",
+    "turns",
+    "typed",
+    "unstable",
+];
+
 /// One entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -92,6 +116,10 @@ fn entry(text: &'static str) -> Entry {
     let sections = parts.map(|part| {
         let (head, text) = part.split_once('\n').unwrap_or((part, ""));
         let (name, argument) = head.split_once(": ").unwrap_or((head, ""));
+        assert!(
+            SECTIONS.contains(&name),
+            "{id}: no section is called {name}"
+        );
         (name.trim(), argument.trim(), text.trim_end_matches('\n'))
     });
     Entry {

@@ -125,7 +125,8 @@ impl Call {
     /// call that does not begin like an object is judged only when it `has_ended`.
     pub(super) fn readiness(&mut self, has_ended: bool) -> Readiness {
         let is_object = self.arguments.trim_start().starts_with('{');
-        if !has_ended && !(is_object && self.has_closed()) {
+        let is_whole = has_ended || is_object && self.has_closed();
+        if !is_whole {
             return if is_object {
                 Readiness::Begin
             } else {
