@@ -85,6 +85,11 @@ impl Sequencer {
         }
     }
 
+    /// A thinking block begins, whatever may come of it.
+    pub fn begin_thinking(&mut self, sink: Sink<'_>) {
+        self.begin(Kind::Thinking, BlockStart::Thinking, 0, sink);
+    }
+
     /// Whether a thinking block is open and unsigned.
     pub fn is_thinking(&self) -> bool {
         self.open

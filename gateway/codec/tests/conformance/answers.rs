@@ -309,7 +309,7 @@ pub(crate) fn lines(message: &Message) -> String {
             }
             MessageBlock::Text(text) => format!("text {}", quoted(text)),
             MessageBlock::Thinking { text, signature } => {
-                format!("thinking {} {signature}", quoted(text))
+                format!("thinking {} {}", quoted(text), signature.replace('\n', " "))
             }
             MessageBlock::ToolUse { id, name, input } => format!("tool_use {id} {name} {input}"),
             MessageBlock::Other { block, .. } => block.get().to_owned(),

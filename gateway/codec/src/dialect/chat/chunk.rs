@@ -85,8 +85,8 @@ members! {
 
 members! {
     /// A part of content that is a list, or a reasoning detail.
-    ContentPart { r#type, text, thinking, summary, content, data }
-    ignored { "index", "format", "id", "signature", "annotations" }
+    ContentPart { r#type, text, thinking, summary, content }
+    ignored { "index", "format", "id", "signature", "data", "annotations" }
 }
 
 /// The first choice; others are counted.

@@ -8,6 +8,7 @@ mod accent;
 mod calls;
 mod chunk;
 mod content;
+mod details;
 mod envelope;
 mod error;
 mod names;

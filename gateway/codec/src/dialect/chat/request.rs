@@ -412,6 +412,7 @@ impl<'r> Encoder<'r, '_> {
         self.report_extras(&message.extras, &at);
         let at = at.key("content");
         let (mut texts, mut reasoning, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+        let mut details: Vec<&RawValue> = Vec::new();
         for (j, block) in message.content.iter().enumerate() {
             match block {
                 Block::Text { text, extras } => {
@@ -421,7 +422,11 @@ impl<'r> Encoder<'r, '_> {
                     }
                 }
                 Block::Thinking { text, signature } => match self.reasoning_field(signature) {
-                    Some(field) => reasoning.push((field, Cow::Borrowed(text.escaped()))),
+                    Some((_, Some(array))) => {
+                        let items: Vec<&RawValue> = serde_json::from_str(array).unwrap_or_default();
+                        details.extend(items);
+                    }
+                    Some((field, None)) => reasoning.push((field, Cow::Borrowed(text.escaped()))),
                     None => self.losses.report(
                         at.index(j),
                         "reasoning goes back only to the upstream it came from",
@@ -443,7 +448,7 @@ impl<'r> Encoder<'r, '_> {
             }
         }
         if texts.is_empty() && calls.is_empty() {
-            if !reasoning.is_empty() {
+            if !reasoning.is_empty() || !details.is_empty() {
                 self.losses
                     .report(at, "reasoning that neither text nor a call follows");
             }
@@ -464,6 +469,12 @@ impl<'r> Encoder<'r, '_> {
             self.out.extend_from_slice(b"\":");
             let texts: Vec<_> = reasoning.into_iter().map(|(_, text)| text).collect();
             write_joined(&mut self.out, &texts, "\\n");
+        }
+        if !details.is_empty() {
+            self.out.extend_from_slice(b",\"reasoning_details\":");
+            write_array(&mut self.out, &details, |out, item| {
+                out.extend_from_slice(item.get().as_bytes());
+            });
         }
         let pending = self.tool_calls(&calls);
         self.end_message();
@@ -498,18 +509,23 @@ impl<'r> Encoder<'r, '_> {
         pending
     }
 
-    /// The field in which reasoning with this signature goes back, if it does.
-    fn reasoning_field(&self, signature: &str) -> Option<&'static str> {
+    /// The field in which reasoning with this signature goes back, if it does, and
+    /// the details that take the place of its text.
+    fn reasoning_field<'s>(&self, signature: &'s str) -> Option<(&'static str, Option<&'s str>)> {
         let envelope =
             Envelope::open(signature).filter(|envelope| envelope.family == self.options.family)?;
-        match (self.accent.reasoning_back, envelope.field) {
+        let field = match (self.accent.reasoning_back, envelope.field) {
             // Templates cut earlier reasoning out of the text themselves.
-            (ReasoningBack::Never, _) | (ReasoningBack::Same, "tags") => None,
-            (ReasoningBack::Reasoning, _) | (ReasoningBack::Same, "reasoning") => Some("reasoning"),
-            (ReasoningBack::Same, "reasoning_text") => Some("reasoning_text"),
-            (ReasoningBack::Same, "content") => Some("content"),
-            _ => Some("reasoning_content"),
-        }
+            (ReasoningBack::Never, _) | (ReasoningBack::Same, "tags") => return None,
+            (ReasoningBack::Same, "reasoning_details") if envelope.details.is_some() => {
+                return Some(("reasoning_details", envelope.details));
+            }
+            (ReasoningBack::Reasoning, _) | (ReasoningBack::Same, "reasoning") => "reasoning",
+            (ReasoningBack::Same, "reasoning_text") => "reasoning_text",
+            (ReasoningBack::Same, "content") => "content",
+            _ => "reasoning_content",
+        };
+        Some((field, None))
     }
 
     fn report_extras(&mut self, extras: &Extras<'_>, at: &Path<'_>) {

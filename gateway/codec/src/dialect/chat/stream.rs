@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::calls::{Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
+use super::details::Details;
 use super::envelope::Envelope;
 use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
@@ -67,6 +68,8 @@ pub struct StreamDecoder {
     usage: Option<Usage>,
     /// The field that the open thinking block came in.
     reasoning_field: &'static str,
+    /// What came beside the reasoning and must go back with it.
+    details: Details,
     /// Anything that reads like a chunk has come.
     answered: bool,
     ended: bool,
@@ -101,6 +104,7 @@ impl StreamDecoder {
             is_whole: false,
             usage: None,
             reasoning_field: "reasoning_content",
+            details: Details::default(),
             answered: false,
             ended: false,
             losses: Losses::default(),
@@ -246,19 +250,20 @@ impl StreamDecoder {
             ("reasoning_text", delta.reasoning_text),
         ];
         let details = delta.reasoning_details.map(items).unwrap_or_default();
-        let details: Vec<ContentPart<'_>> = details.into_iter().filter_map(parse).collect();
-        if details.iter().any(|part| part.data.is_some()) {
-            self.report_once(
-                "choices[0].delta.reasoning_details",
-                "encrypted reasoning, which cannot go back",
-            );
+        for raw in &details {
+            if !self.details.add(raw) {
+                self.report_once(
+                    "choices[0].delta.reasoning_details",
+                    "too large to go back with the conversation",
+                );
+            }
         }
         for (field, raw) in fields {
             if let Some(text) = raw.and_then(as_str).filter(|text| !text.is_empty()) {
                 return self.thinking(field, &text, sink);
             }
         }
-        for part in details {
+        for part in details.into_iter().filter_map(parse::<ContentPart<'_>>) {
             if let Some(text) = part.text.or(part.summary).and_then(as_str) {
                 self.thinking("reasoning_details", &text, sink);
             }
@@ -455,12 +460,22 @@ impl StreamDecoder {
         }
     }
 
-    /// A thinking block ends with its signature.
+    /// A thinking block ends with its signature. One that is all encrypted has
+    /// nothing else.
     fn sign(&mut self, sink: Sink<'_>) {
+        if !self.details.is_empty() && !self.sequencer.is_thinking() {
+            self.start(sink);
+            self.sequencer.begin_thinking(sink);
+        }
         if self.sequencer.is_thinking() {
+            let details = self.details.take();
             let envelope = Envelope {
                 family: &self.options.family,
-                field: self.reasoning_field,
+                field: match details {
+                    Some(_) => "reasoning_details",
+                    None => self.reasoning_field,
+                },
+                details: details.as_deref(),
             };
             self.sequencer.sign(&envelope.seal(), sink);
         }
