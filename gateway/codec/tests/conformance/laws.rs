@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use sluice_codec::dialect::chat::decode_error;
-use sluice_codec::dialect::messages::decode_request;
+use sluice_codec::dialect::messages::{decode_request, encode_message};
+use sluice_codec::fields::{Fields, Path};
 use sluice_codec::ir::{Event, Message};
 
 use crate::answers::{
@@ -89,7 +90,9 @@ proptest! {
     fn no_mutation_of_an_answer_panics(at in any::<prop::sample::Index>(), edits in prop::collection::vec((any::<prop::sample::Index>(), edit()), 1..6)) {
         let (bytes, request) = at.get(&ANSWERS);
         let bytes = mutated(bytes.clone(), &edits);
-        check_client_stream(&decode(&[&bytes], request));
+        let events = decode(&[&bytes], request);
+        check_client_stream(&events);
+        prop_assert!(comes_back(&assemble(&events)));
         decode_error(400, &bytes);
     }
 
@@ -101,6 +104,19 @@ proptest! {
             prop_assert!(serde_json::from_slice::<IgnoredAny>(&encoded.body).is_ok());
         }
     }
+}
+
+/// Whether an answer, sent back as history, makes a request that can be sent.
+fn comes_back(message: &Message) -> bool {
+    let body = encode_message(message, "msg_1", "m");
+    let body = String::from_utf8(body).expect("JSON is text");
+    let mut fields = Fields::parse(&body, &Path::Root).expect("an answer is an object");
+    let content = fields.take("content").expect("an answer has content").get();
+    let turn = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","content":{content}}}]}}"#
+    );
+    decode_request(&turn).is_ok()
+        && serde_json::from_slice::<IgnoredAny>(&encode(&turn, &accent("")).body).is_ok()
 }
 
 /// What is done at one place.
