@@ -49,6 +49,31 @@ fn the_report_says_what_the_tables_say() {
     );
 }
 
+/// An end-to-end test that a table names exists.
+#[test]
+fn elsewhere_is_somewhere() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
+    for entry in TABLES.iter().flat_map(|(title, _)| entries(title)) {
+        let Some(place) = entry.argument("elsewhere") else {
+            continue;
+        };
+        let mut names = place.split('`').skip(1).step_by(2);
+        let Some(file) = names.next() else {
+            assert!(
+                place.starts_with("the pairing "),
+                "{}: {place}",
+                entry.name()
+            );
+            continue;
+        };
+        let source = std::fs::read_to_string(format!("{folder}{file}")).unwrap_or_default();
+        for name in names {
+            let is_there = source.contains(&format!("fn {name}("));
+            assert!(is_there, "{}: no test {name} in {file}", entry.name());
+        }
+    }
+}
+
 fn report() -> String {
     let mut tables = String::new();
     let mut outcomes: BTreeMap<&str, Vec<Outcome>> = BTreeMap::new();
@@ -119,8 +144,8 @@ fn totals(outcomes: &BTreeMap<&str, Vec<Outcome>>) -> String {
         "\n| | in all | pass | pass in part | not yet | elsewhere |\n|---|---|---|---|---|---|\n\
          | cases | {} | {pass} | {part} | {not_yet} | {elsewhere} |\n\
          | entries | {} | {} | – | {} | {} |\n\n\
-         A case passes when each of its entries does, here or elsewhere. *Not yet* says what is missing;\n\
-         *elsewhere* names the test or the pairing that a case belongs to.\n",
+         An entry that is *not yet* says what is missing; one that is *elsewhere* names the end-to-end test that\n\
+         runs it, or the pairing that it belongs to, and counts neither for nor against its case.\n",
         outcomes.len(),
         outcomes.values().map(Vec::len).sum::<usize>(),
         entries(Outcome::Passes),
