@@ -283,10 +283,7 @@ impl Answer {
                 .sequencer
                 .error(&refusal.code, &refusal.message, &mut sink),
             None => {
-                let stop = Stop {
-                    reason: StopReason::EndTurn,
-                    sequence: None,
-                };
+                let stop = Stop::new(StopReason::EndTurn);
                 self.sequencer.stop(stop, &mut sink);
             }
         }
@@ -434,6 +431,7 @@ impl Delivery {
         match &event {
             Event::Delta { .. } | Event::BlockStop { .. } => self.begun = true,
             Event::Stop(_) => (self.begun, self.ended) = (true, true),
+            Event::Start { usage, .. } => self.usage = usage.clone(),
             Event::Usage(usage) => self.usage = Some(usage.clone()),
             Event::Error { kind, message } => {
                 self.ended = true;

@@ -15,7 +15,7 @@ use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::hook::{Chain, Engine, HookInfo};
 use crate::snapshot::{Current, Snapshot};
-use crate::upstream::Client;
+use crate::upstream::{Client, Endpoint};
 use crate::{demo, server};
 
 /// How often in a row a build is repeated because its files changed meanwhile.
@@ -209,6 +209,11 @@ impl Builder {
                 Client::new(&config.limits).map_err(|error| vec![no_client(&error.to_string())])?
             }
         };
+        let endpoints = config.upstreams.iter().map(|upstream| {
+            let endpoint = Endpoint::new(upstream);
+            endpoint.ok_or_else(|| vec![no_endpoint(&upstream.name, &upstream.base_url)])
+        });
+        let endpoints = endpoints.collect::<Result<_, _>>()?;
         let generation = previous.map_or(1, |old| old.generation + 1);
         let notes = diagnostics.into_iter().chain(notes).collect();
         Ok((
@@ -217,6 +222,7 @@ impl Builder {
                 config,
                 hooks,
                 client,
+                endpoints,
             },
             notes,
         ))
@@ -241,6 +247,7 @@ impl Builder {
         };
         file.into_iter()
             .chain(snapshot.config.hooks.folder.clone())
+            .chain(snapshot.config.providers.clone())
             .collect()
     }
 }
@@ -251,12 +258,22 @@ fn is_up(address: SocketAddr) -> bool {
 }
 
 fn no_client(why: &str) -> Diagnostic {
+    unplaced("sluice", format!("the HTTP client cannot be built: {why}"))
+}
+
+fn no_endpoint(name: &str, base_url: &str) -> Diagnostic {
+    let path = format!("upstreams.{name}.base_url");
+    unplaced(&path, format!("`{base_url}` is no URL that can be called"))
+}
+
+/// An error that no line of a file is to blame for.
+fn unplaced(what: &str, message: String) -> Diagnostic {
     Diagnostic {
         severity: Severity::Error,
-        file: "sluice".into(),
+        file: what.to_owned(),
         line: None,
         path: String::new(),
-        message: format!("the HTTP client cannot be built: {why}"),
+        message,
         help: None,
     }
 }

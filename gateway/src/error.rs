@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use sluice_codec::dialect::messages::{kind_of_status, status_of_kind};
 use sluice_codec::fields::DecodeError;
-use sluice_codec::ir::Refused;
+use sluice_codec::ir::{Losses, Refused};
 
 use crate::hook::{HookError, Refusal};
 
@@ -88,6 +88,21 @@ impl Error {
             names => format!("did you mean {}?", names.join(", ")),
         };
         Self::client(404, format!("model `{model}` is not configured; {hint}"))
+    }
+
+    /// The request cannot be carried whole, and its route demands that it is.
+    pub fn lossy(losses: &Losses, upstream: &str) -> Self {
+        let listed: Vec<_> = losses.listed().iter().map(ToString::to_string).collect();
+        Self {
+            try_next: true,
+            ..Self::client(
+                400,
+                format!(
+                    "upstream `{upstream}` cannot take the whole request, and the model's `on_loss` is `refuse`: {}",
+                    listed.join("; ")
+                ),
+            )
+        }
     }
 
     /// The upstream answered with an error.

@@ -25,12 +25,12 @@ use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage};
 
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
-use crate::config::Upstream;
+use crate::config::{OnLoss, Upstream};
 use crate::error::Error;
 use crate::hook::{self, AttemptFacts, Document, Facts, Session, Stage, Verdict};
 use crate::route;
 use crate::snapshot::Snapshot;
-use crate::upstream;
+use crate::upstream::{self, Endpoint};
 
 /// A comment, which every reader of events passes over: allowed before the first.
 const LIFE_SIGN: &[u8] = b": waiting for the upstream\n\n";
@@ -123,7 +123,7 @@ async fn serve(
 
     // 4. Route, then try each target until one answers.
     let models = &world.config.models;
-    let targets = route::resolve(models, &request.model).ok_or_else(|| {
+    let (route, targets) = route::resolve(models, &request.model).ok_or_else(|| {
         Error::unknown_model(&request.model, &route::nearest(models, &request.model))
     })?;
     let mut failure = None;
@@ -132,7 +132,9 @@ async fn serve(
         let attempt = Attempt {
             world,
             upstream,
+            endpoint: &world.endpoints[target.upstream],
             model: &target.model,
+            on_loss: route.on_loss,
         };
         // 5. to 7. Encode, hooks on the upstream's request, send.
         let terms = match attempt.send(call, &mut session, &request).await {
@@ -211,12 +213,9 @@ async fn request_hooks(
 fn hook_reply(call: &Call, reply: hook::Reply) -> Result<Served, Error> {
     let message = match reply {
         hook::Reply::Text(text) => Message {
-            blocks: vec![MessageBlock::Text(text)],
+            blocks: vec![MessageBlock::text(text)],
             usage: Some(Usage::default()),
-            stop: Some(Stop {
-                reason: StopReason::EndTurn,
-                sequence: None,
-            }),
+            stop: Some(Stop::new(StopReason::EndTurn)),
             ..Message::default()
         },
         hook::Reply::Message(json) => decode_message(&json)
@@ -253,7 +252,9 @@ pub(crate) fn message_id() -> String {
 struct Attempt<'w> {
     world: &'w Arc<Snapshot>,
     upstream: &'w Upstream,
+    endpoint: &'w Endpoint,
     model: &'w str,
+    on_loss: OnLoss,
 }
 
 /// What became of an attempt's request.
@@ -290,16 +291,20 @@ impl Attempt<'_> {
             },
         )?;
         call.losses = encoded.losses;
+        if self.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
+            return Err(Error::lossy(&call.losses, &self.upstream.name));
+        }
         let options = DecodeOptions::new(
             request,
             encoded.names,
             &self.upstream.name,
             fastrand::u64(..),
-        );
+        )
+        .with_accent(&self.upstream.accent);
 
         // 6. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
-        let mut headers = upstream::headers(self.upstream);
+        let mut headers = self.endpoint.headers.clone();
         if session.wants(Stage::UpstreamRequest) {
             let document = Document::with_members(body, encoded.members);
             let result = session.on_upstream_request(document, &mut headers).await;
@@ -321,7 +326,7 @@ impl Attempt<'_> {
         let sent = self
             .world
             .client
-            .send(self.upstream, headers, body, limits.first_byte_timeout_ms)
+            .send(self.endpoint, headers, body, limits.first_byte_timeout_ms)
             .await;
         let reply = sent.map_err(|error| {
             let status = if matches!(error, upstream::SendError::FirstByteTimeout(_)) {

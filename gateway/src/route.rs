@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::{Models, Target};
+use crate::config::{Models, Route, Target};
 
 /// Suggestions in an error message: more would not be read.
 const NEAREST_MAX: usize = 3;
@@ -19,17 +19,14 @@ pub struct Resolved<'m> {
     pub model: Cow<'m, str>,
 }
 
-/// The targets for `name`, in order; none if no route matches.
-pub fn resolve<'m>(models: &'m Models, name: &str) -> Option<Vec<Resolved<'m>>> {
-    let exact = models.routes.iter().find(|route| route.pattern == name);
-    if let Some(route) = exact {
-        return Some(
-            route
-                .targets
-                .iter()
-                .map(|target| filled(target, &[]))
-                .collect(),
-        );
+/// The route for `name`, and its targets in order; none if no route matches.
+pub fn resolve<'m>(models: &'m Models, name: &str) -> Option<(&'m Route, Vec<Resolved<'m>>)> {
+    let targets = |route: &'m Route, captures: &[&str]| {
+        let targets = route.targets.iter();
+        targets.map(|target| filled(target, captures)).collect()
+    };
+    if let Some(route) = models.routes.iter().find(|route| route.pattern == name) {
+        return Some((route, targets(route, &[])));
     }
     let patterns = models
         .routes
@@ -37,13 +34,7 @@ pub fn resolve<'m>(models: &'m Models, name: &str) -> Option<Vec<Resolved<'m>>> 
         .filter(|route| route.pattern.contains('*'));
     let matching = patterns.filter_map(|route| Some((route, captures(&route.pattern, name)?)));
     let (route, captures) = matching.max_by_key(|(route, _)| route.pattern.len())?;
-    Some(
-        route
-            .targets
-            .iter()
-            .map(|target| filled(target, &captures))
-            .collect(),
-    )
+    Some((route, targets(route, &captures)))
 }
 
 /// The configured names that are most like `name`.
@@ -115,7 +106,7 @@ fn filled<'m>(target: &'m Target, captures: &[&str]) -> Resolved<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Route;
+    use crate::config::OnLoss;
 
     fn models() -> Models {
         let route = |pattern: &str, model: &str| Route {
@@ -124,6 +115,7 @@ mod tests {
                 upstream: 0,
                 model: model.into(),
             }],
+            on_loss: OnLoss::Report,
         };
         Models {
             routes: vec![
@@ -138,7 +130,7 @@ mod tests {
     #[track_caller]
     fn check(name: &str, expected: Option<&str>) {
         let models = models();
-        let got = resolve(&models, name).map(|targets| targets[0].model.to_string());
+        let got = resolve(&models, name).map(|(_, targets)| targets[0].model.to_string());
         assert_eq!(got.as_deref(), expected, "{name}");
     }
 

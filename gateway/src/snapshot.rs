@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::hook::Chain;
-use crate::upstream::Client;
+use crate::upstream::{Client, Endpoint};
 
 /// Configuration, hooks and connection pools, all of one generation.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub hooks: Chain,
     /// The way to upstreams.
     pub client: Client,
+    /// Where each of `config.upstreams` is, at the same position.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// The snapshot that new calls get. A running call keeps the one it began with.

@@ -1,12 +1,15 @@
 //! Bytes to an upstream and back. Knows headers, timeouts and pools; never what
 //! the bytes mean. The only user of the HTTP client.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use reqwest::{Request, Url};
 
 use crate::config::{Limits, Upstream};
+use crate::provider::Auth;
 
 /// Sends requests; holds the connection pools, so one serves all snapshots.
 #[derive(Clone, Debug)]
@@ -15,6 +18,29 @@ pub struct Client {
     outward: reqwest::Client,
     /// To this machine: never through a proxy.
     loopback: reqwest::Client,
+}
+
+/// Where requests to one upstream go, and what they carry: made once a snapshot,
+/// so that a call parses no URL and no key.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    url: Url,
+    /// The headers of every request to it.
+    pub headers: HeaderMap,
+    is_loopback: bool,
+}
+
+impl Endpoint {
+    /// The one endpoint of `upstream`: none if its URL cannot be called.
+    pub fn new(upstream: &Upstream) -> Option<Self> {
+        let url = format!("{}{}", upstream.base_url, upstream.dialect.path());
+        let url = Url::parse(&url).ok()?;
+        Some(Self {
+            headers: headers(upstream),
+            is_loopback: url.host_str().is_some_and(is_loopback),
+            url,
+        })
+    }
 }
 
 /// An answer whose body is still to come. Dropping it aborts the request.
@@ -59,21 +85,23 @@ impl Client {
         })
     }
 
-    /// Send `body` to the one endpoint of `upstream`.
+    /// Send `body` to `endpoint`, with these headers and no others.
     pub async fn send(
         &self,
-        upstream: &Upstream,
+        endpoint: &Endpoint,
         headers: HeaderMap,
         body: Bytes,
         first_byte_timeout_ms: u64,
     ) -> Result<Reply, SendError> {
-        let url = format!("{}{}", upstream.base_url, upstream.dialect.path());
-        let client = if is_loopback(&url) {
+        let client = if endpoint.is_loopback {
             &self.loopback
         } else {
             &self.outward
         };
-        let request = client.post(url).headers(headers).body(body).send();
+        let mut request = Request::new(Method::POST, endpoint.url.clone());
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(body.into());
+        let request = client.execute(request);
         let answered =
             tokio::time::timeout(Duration::from_millis(first_byte_timeout_ms), request).await;
         let mut response = match answered {
@@ -101,8 +129,7 @@ impl Reply {
     }
 }
 
-/// The headers of a request to `upstream`.
-pub fn headers(upstream: &Upstream) -> HeaderMap {
+fn headers(upstream: &Upstream) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(
         header::CONTENT_TYPE,
@@ -117,11 +144,13 @@ pub fn headers(upstream: &Upstream) -> HeaderMap {
         HeaderValue::from_static(concat!("sluice/", env!("CARGO_PKG_VERSION"))),
     );
     if let Some(key) = &upstream.api_key {
-        insert_secret(
-            &mut headers,
-            header::AUTHORIZATION,
-            &format!("Bearer {}", key.expose()),
-        );
+        let key = key.expose();
+        let (name, value) = match upstream.auth {
+            Auth::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
+            Auth::Bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+            Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
+        };
+        insert_secret(&mut headers, name, &value);
     }
     for (name, value) in &upstream.headers {
         if let Ok(name) = header::HeaderName::try_from(name.as_str()) {
@@ -138,12 +167,9 @@ fn insert_secret(headers: &mut HeaderMap, name: header::HeaderName, value: &str)
     }
 }
 
-fn is_loopback(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = host.split(['/', '?']).next().unwrap_or(host);
-    ["localhost", "127.", "[::1]"]
-        .iter()
-        .any(|name| host.starts_with(name))
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// An error's causes without its URL, which may hold a key.

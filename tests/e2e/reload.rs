@@ -280,3 +280,40 @@ async fn a_file_that_never_rests_beside_it_hides_no_change() {
     writing.abort();
     assert_eq!(gateway.client().ask("n", false).await.status, 200);
 }
+
+#[tokio::test]
+async fn rows_of_ones_own_join_the_catalogue_live() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let row = |accent: &str| {
+        let url = upstream.url();
+        format!("house: {{ base_url: \"{url}\", accent: {accent}, source: own }}\n")
+    };
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let config = "providers: own.yaml\nupstreams: { h: { provider: house } }\nmodels: { m: { upstream: h } }\n";
+    std::fs::write(folder.path().join("sluice.yaml"), config).expect("a write");
+    std::fs::write(folder.path().join("own.yaml"), row("{}")).expect("a write");
+    let mut gateway = TestGateway::in_folder(folder, "sluice.yaml")
+        .await
+        .expect("it starts");
+    gateway.client().ask("m", false).await;
+    assert_eq!(upstream.last_body()["max_tokens"], 1000);
+
+    let changed = row("{ output_limit: max_completion_tokens }");
+    gateway
+        .reload(|folder| std::fs::write(folder.join("own.yaml"), changed).expect("a write"))
+        .await;
+    gateway.client().ask("m", false).await;
+    assert_eq!(upstream.last_body()["max_completion_tokens"], 1000);
+
+    let wrong = row("{ output_limit: tokens }");
+    let state = gateway
+        .reload(|folder| std::fs::write(folder.join("own.yaml"), wrong).expect("a write"))
+        .await;
+    let said = state.refused.concat();
+    assert!(
+        said.contains("sluice.yaml:1: providers: ") && said.contains("house.accent: "),
+        "{said}"
+    );
+    gateway.client().ask("m", false).await;
+    assert_eq!(upstream.last_body()["max_completion_tokens"], 1000);
+}

@@ -141,3 +141,24 @@ async fn targets_are_tried_in_order() {
         ("second", "up/y")
     );
 }
+
+#[tokio::test]
+async fn a_route_refuses_what_cannot_be_carried_if_it_is_told_to() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let exact = "  exact: { targets: [{ upstream: up, model: x }], on_loss: refuse }\n";
+    let gateway = TestGateway::start(&upstream.config(exact)).await;
+    let request = |top_k: Value| {
+        json!({ "model": "exact", "max_tokens": 5, "top_k": top_k,
+        "messages": [{ "role": "user", "content": "hi" }] })
+    };
+    let refused = gateway.client().message(&request(json!(40))).await;
+    let said = refused.json()["error"]["message"].to_string();
+    assert_eq!(refused.status, 400, "{said}");
+    assert!(
+        said.contains("top_k: the upstream has no such parameter"),
+        "{said}"
+    );
+    assert!(upstream.requests().is_empty());
+    let whole = gateway.client().message(&request(Value::Null)).await;
+    assert_eq!(whole.status, 200, "{:?}", whole.body);
+}

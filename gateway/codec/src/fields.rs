@@ -151,6 +151,12 @@ impl<'a> Fields<'a> {
         found.filter(|raw| raw.get() != "null")
     }
 
+    /// Look at the member `key` without taking it.
+    pub fn peek(&self, key: &str) -> Option<&'a RawValue> {
+        let of_that_name = |(name, _): &&(Cow<'a, str>, &'a RawValue)| name == key;
+        self.members.iter().rfind(of_that_name).map(|(_, raw)| *raw)
+    }
+
     /// Take a string.
     pub fn take_str(
         &mut self,
@@ -232,6 +238,16 @@ impl<'a> Fields<'a> {
             Some(value) => Ok(Some(value)),
             None => Err(DecodeError::expected(&path.key(key), what, raw)),
         }
+    }
+
+    /// Add a member that has no place where it stood, under its path from here.
+    pub(crate) fn put_back(&mut self, path: String, value: &'a RawValue) {
+        self.members.push((Cow::Owned(path), value));
+    }
+
+    /// Whether nothing is left to take.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// What nobody took.

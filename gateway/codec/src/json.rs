@@ -7,42 +7,59 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use serde_json::value::RawValue;
 
-/// A JSON string literal, quotes and escapes as on the wire.
+/// A JSON string literal, its escapes as on the wire; held without its quotes,
+/// so that a part of it is a literal as well.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
     /// The literal in `raw`, if it is a string.
     pub fn from_raw(raw: &'a RawValue) -> Option<Self> {
-        raw.get()
-            .starts_with('"')
-            .then(|| Self(Cow::Borrowed(raw.get())))
+        let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+        Some(Self(Cow::Borrowed(inner)))
     }
 
     /// A literal for `text`.
     pub fn new(text: &str) -> Text<'static> {
         let mut out = Vec::with_capacity(text.len() + 2);
         write_str(&mut out, text);
-        Text(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+        let inner = &out[1..out.len() - 1];
+        Text(Cow::Owned(String::from_utf8_lossy(inner).into_owned()))
     }
 
     /// What stands between the quotes, still escaped.
     pub fn escaped(&self) -> &str {
-        &self.0[1..self.0.len() - 1]
+        &self.0
+    }
+
+    /// What stands before and after the first `separator`, which must begin and
+    /// end with characters that no escape contains (`;base64,`).
+    pub fn split_once(&self, separator: &str) -> Option<(Self, Self)> {
+        match &self.0 {
+            Cow::Borrowed(text) => {
+                let (before, after) = text.split_once(separator)?;
+                Some((Self(Cow::Borrowed(before)), Self(Cow::Borrowed(after))))
+            }
+            Cow::Owned(text) => {
+                let (before, after) = text.split_once(separator)?;
+                let owned = |part: &str| Self(Cow::Owned(part.to_owned()));
+                Some((owned(before), owned(after)))
+            }
+        }
     }
 
     /// The text itself.
     pub fn decoded(&self) -> Cow<'_, str> {
-        if self.escaped().contains('\\') {
-            Cow::Owned(unescaped(&self.0).unwrap_or_default())
+        if self.0.contains('\\') {
+            Cow::Owned(unescaped(&format!("\"{}\"", self.0)).unwrap_or_default())
         } else {
-            Cow::Borrowed(self.escaped())
+            Cow::Borrowed(&self.0)
         }
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.0.len() == 2
+        self.0.is_empty()
     }
 
     /// Whether there is nothing but white space in it.
@@ -53,7 +70,7 @@ impl<'a> Text<'a> {
 
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "\"{}\"", self.0)
     }
 }
 
@@ -113,6 +130,13 @@ pub fn write_count(out: &mut Vec<u8>, number: u64) {
     serde_json::to_writer(out, &number).expect("a number always serialises into memory");
 }
 
+/// Where in `text` a value that was read from it stands.
+pub(crate) fn range_in(text: &str, raw: &RawValue) -> Option<Range<usize>> {
+    let start = (raw.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let range = start..start + raw.get().len();
+    (text.get(range.clone())? == raw.get()).then_some(range)
+}
+
 /// Where a member of an object stands in its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -165,6 +189,12 @@ impl ObjectWriter {
     /// Write a member whose value is already JSON text.
     pub fn raw(&mut self, key: &str, value: &str) {
         self.member(key, |out| out.extend_from_slice(value.as_bytes()));
+    }
+
+    /// Whether the member `key`, which needs no escapes, has been written.
+    pub fn has(&self, key: &str) -> bool {
+        let written = |member: &Member| &self.out[member.key.clone()] == key.as_bytes();
+        self.members.iter().any(written)
     }
 
     /// The text, and where its members stand.

@@ -16,4 +16,5 @@ pub mod dialect;
 pub mod fields;
 pub mod ir;
 pub mod json;
+mod reason;
 pub mod sse;

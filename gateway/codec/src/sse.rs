@@ -44,11 +44,10 @@ impl FrameReader {
         mut bytes: &[u8],
         frame: &mut impl FnMut(Frame<'_>),
     ) -> Result<(), FrameTooLarge> {
-        if self.after_cr && bytes.first() == Some(&b'\n') {
-            bytes = &bytes[1..];
-        }
-        if !bytes.is_empty() {
+        if let Some(first) = bytes.first() {
+            let ends_crlf = self.after_cr && *first == b'\n';
             self.after_cr = false;
+            bytes = &bytes[usize::from(ends_crlf)..];
         }
         while let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) {
             if self.line.is_empty() {
@@ -174,6 +173,13 @@ mod tests {
         check("event: lonely\n\n", &[]);
         check("", &[]);
         check("\n\n\r\n\r", &[]);
+    }
+
+    #[test]
+    fn a_line_feed_alone_ends_its_line_once() {
+        let frames = read(&[b"data: a\r", b"\n", b"\ndata: b\n\n"]);
+        assert_eq!(frames, read(&[b"data: a\r\n\ndata: b\n\n"]));
+        assert_eq!(frames.len(), 2);
     }
 
     proptest! {

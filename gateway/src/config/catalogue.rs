@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use super::native;
+use crate::provider::{Auth, Dialect};
+
 /// The row of servers that no other row describes.
 pub(super) const GENERIC: &str = "openai-compatible";
 
@@ -20,12 +23,17 @@ pub(super) struct Catalogue(BTreeMap<String, Row>);
 pub(super) struct Row {
     /// Where it listens, unless the vendor has no one place.
     pub(super) base_url: Option<String>,
+    /// The wire format it speaks.
+    #[serde(default)]
+    pub(super) dialect: Dialect,
+    /// The header it takes its key in; none is its dialect's custom.
+    pub(super) auth: Option<Auth>,
     /// The environment variable that holds its key by custom.
     pub(super) key_variable: Option<String>,
     /// What LiteLLM calls it before the slash of a model's name.
     #[serde(default)]
     pub(super) litellm: Vec<String>,
-    /// How it deviates from Chat Completions; `Accent` has the fields.
+    /// How it deviates from its dialect; `Accent` has the fields.
     #[serde(default)]
     pub(super) accent: BTreeMap<String, Value>,
     /// The page that says so, and when it was read.
@@ -41,6 +49,16 @@ impl Catalogue {
     pub(super) fn embedded() -> Self {
         serde_yaml::from_str(include_str!("../../../config/providers.yaml"))
             .expect("the catalogue's test reads the embedded file")
+    }
+
+    /// The rows of the operator's own file over these.
+    pub(super) fn overlaid(mut self, text: &str) -> Result<Self, String> {
+        let own: Self = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        for (name, row) in &own.0 {
+            native::parsed(&row.accent).map_err(|why| format!("{name}.accent: {why}"))?;
+        }
+        self.0.extend(own.0);
+        Ok(self)
     }
 
     pub(super) fn row(&self, provider: &str) -> Option<&Row> {
@@ -65,30 +83,438 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_codec::dialect::chat::Accent;
+    use sluice_codec::dialect::chat::{Accent, EncodeOptions, encode_request};
+    use sluice_codec::dialect::messages::decode_request;
+
+    /// The accent of `row`; a mistake in it fails the test.
+    fn accent(name: &str, row: &Row) -> Accent {
+        let fields = row.accent.clone().into_iter();
+        let fields = Value::Mapping(fields.map(|(k, v)| (k.into(), v)).collect());
+        serde_yaml::from_value(fields).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
 
     #[test]
     fn every_row_is_sound() {
         let catalogue = Catalogue::embedded();
         assert!(catalogue.row(GENERIC).is_some());
+        let mut local = Vec::new();
+        let mut prefixes = Vec::new();
         for (name, row) in catalogue.rows() {
-            let accent = Value::Mapping(
-                row.accent
-                    .clone()
-                    .into_iter()
-                    .map(|(k, v)| (k.into(), v))
-                    .collect(),
-            );
-            if let Err(error) = serde_yaml::from_value::<Accent>(accent) {
-                panic!("{name}: {error}");
-            }
+            accent(name, row);
             assert!(row.source.is_some() || name == GENERIC, "{name}: no source");
             if let Some(url) = &row.base_url {
                 assert!(
                     url.starts_with("http") && !url.ends_with('/'),
                     "{name}: {url}"
                 );
+                if url.starts_with("http:") {
+                    // A server that is up must be known by its port.
+                    assert!(!local.contains(&url), "{name}: {url} stands in two rows");
+                    local.push(url);
+                }
             }
+            for prefix in &row.litellm {
+                assert!(
+                    !prefixes.contains(&prefix),
+                    "{name}: {prefix} stands in two rows"
+                );
+                prefixes.push(prefix);
+            }
+        }
+    }
+
+    /// A request that every accent changes somewhere.
+    const REQUEST: &str = r#"{
+        "model": "m", "max_tokens": 100000, "temperature": 0.5, "top_k": 4,
+        "stop_sequences": ["a", "b", "c", "d", "e", "f"],
+        "thinking": {"type": "enabled", "budget_tokens": 40000}, "metadata": {"user_id": "u"},
+        "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
+        "tools": [
+            {"name": "f", "strict": true, "input_schema": {"type": "object",
+                "properties": {"a": {"$schema": "s", "type": "string", "pattern": "^x"}}}},
+            {"name": "g", "input_schema": {"type": "object"}}
+        ],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi"},
+                {"type": "image", "source": {"type": "url", "url": "http://i"}},
+                {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}}]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "sluice1.reasoning.up"},
+                {"type": "tool_use", "id": "toolu_0123456789012345678901234567890123456789", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "content": "r",
+                "tool_use_id": "toolu_0123456789012345678901234567890123456789"}]},
+            {"role": "system", "content": "now"},
+            {"role": "assistant", "content": "done"},
+            {"role": "user", "content": "go on"}
+        ]}"#;
+
+    /// What each row makes of [`REQUEST`]: what its body holds, and what it does not.
+    const EXPECTED: [(&str, &[&str], &[&str]); 58] = [
+        (
+            "azure",
+            &[r#""max_completion_tokens":100000"#, r#""id":"call_"#],
+            &[r#""max_tokens""#],
+        ),
+        (
+            "baseten",
+            &[r#""reasoning_content":"hm""#, r#""top_k":4"#],
+            &[r#""reasoning_effort""#],
+        ),
+        (
+            "bedrock-openai",
+            &["It must fit this JSON schema"],
+            &["response_format", "\"hm\""],
+        ),
+        (
+            "byteplus-ark",
+            &[r#""max_tokens":32768"#, r#""thinking":{"type":"enabled"}"#],
+            &["reasoning_effort"],
+        ),
+        (
+            "cerebras",
+            &["image omitted", r#""max_completion_tokens""#],
+            &["parallel_tool_calls", "pattern", "\"hm\""],
+        ),
+        (
+            "chutes",
+            &[r#""top_k":4"#],
+            &["reasoning_effort", r#""user":"#, "\"hm\""],
+        ),
+        (
+            "cloudflare",
+            &[r#""role":"assistant","content":"""#],
+            &["\"hm\"", r#""user":"#],
+        ),
+        (
+            "cohere",
+            &[
+                r#""reasoning_effort":"high""#,
+                r#""tool_choice":"required""#,
+            ],
+            &["parallel_tool_calls"],
+        ),
+        (
+            "dashscope",
+            &[
+                r#""enable_thinking":true"#,
+                r#""thinking_budget":40000"#,
+                r#""stream":true"#,
+            ],
+            &["\"required\""],
+        ),
+        (
+            "dashscope-cn",
+            &[r#""enable_thinking":true"#, r#""stream":true"#],
+            &[r#""type":"file""#],
+        ),
+        (
+            "databricks",
+            &[r#""max_tokens":100000"#],
+            &["parallel_tool_calls", r#""user":"#],
+        ),
+        (
+            "deepinfra",
+            &[r#""tool_choice":"auto""#, "Call one of your tools now."],
+            &["parallel_tool_calls"],
+        ),
+        (
+            "deepseek",
+            &[
+                r#""thinking":{"type":"enabled"}"#,
+                r#""reasoning_effort":"max""#,
+                r#""content":"done","reasoning_content":"""#,
+                r#""response_format":{"type":"json_object"}"#,
+                r#""tool_choice":"auto""#,
+            ],
+            &["image_url"],
+        ),
+        (
+            "featherless",
+            &[
+                r#""chat_template_kwargs":{"enable_thinking":true"#,
+                r#""tool_choice":"auto""#,
+            ],
+            &[],
+        ),
+        (
+            "fireworks",
+            &[r#""reasoning_content":"hm""#, r#""top_k":4"#],
+            &[r#""type":"file""#],
+        ),
+        (
+            "gemini",
+            &[r#""stop":["a","b","c","d","e"]"#],
+            &["$schema", "\"hm\""],
+        ),
+        (
+            "github-copilot",
+            &[r#""max_completion_tokens""#, r#""id":"call_"#],
+            &[r#""max_tokens""#],
+        ),
+        (
+            "github-models",
+            &[r#""max_tokens""#, r#""id":"call_"#],
+            &["reasoning_effort"],
+        ),
+        (
+            "groq",
+            &[r#""max_completion_tokens""#],
+            &["reasoning_content", "\"hm\""],
+        ),
+        (
+            "huggingface",
+            &[r#""reasoning_effort":"high""#],
+            &["\"hm\"", r#""user":"#],
+        ),
+        (
+            "hyperbolic",
+            &[r#""top_k":4"#],
+            &["reasoning_effort", "\"hm\""],
+        ),
+        (
+            "litellm",
+            &[r#""strict":true"#, r#""reasoning_content":"hm""#],
+            &[],
+        ),
+        (
+            "llama-cpp",
+            &[r#""tool_choice":"required""#, "chat_template_kwargs"],
+            &["pattern"],
+        ),
+        (
+            "llamafile",
+            &[r#""tool_choice":"required""#, r#""top_k":4"#],
+            &["pattern"],
+        ),
+        (
+            "lm-studio",
+            &[r#""tool_choice":"required""#, r#""top_k":4"#],
+            &[r#""type":"file""#],
+        ),
+        (
+            "meta-llama",
+            &[r#""tool_choice":"auto""#, r#""max_completion_tokens""#],
+            &["\"hm\""],
+        ),
+        (
+            "minimax",
+            &[r"<think>\nhm\n</think>", r#""max_completion_tokens""#],
+            &["pattern", "reasoning_effort"],
+        ),
+        (
+            "minimax-cn",
+            &[r"<think>\nhm\n</think>", r#""tool_choice":"auto""#],
+            &["pattern"],
+        ),
+        (
+            "mistral",
+            &[
+                r#""content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]"#,
+                r#""strict":true"#,
+            ],
+            &[
+                "toolu_",
+                "call_0",
+                r#""user":"#,
+                "top_k",
+                "reasoning_content",
+            ],
+        ),
+        (
+            "mistral-rs",
+            &[r#""enable_thinking":true"#],
+            &["thinking_budget"],
+        ),
+        (
+            "mlx-lm",
+            &["image omitted", "chat_template_kwargs"],
+            &[r#""user":"#],
+        ),
+        (
+            "modelscope",
+            &[
+                r#""stream":true"#,
+                r#""max_tokens":65536"#,
+                r#""enable_thinking":true"#,
+            ],
+            &[],
+        ),
+        (
+            "moonshot",
+            &[
+                r#""content":"done","reasoning_content":" ""#,
+                r#""thinking":{"type":"enabled"}"#,
+                r#""tool_choice":"auto""#,
+            ],
+            &["temperature", "$schema"],
+        ),
+        (
+            "moonshot-cn",
+            &[r#""content":"done","reasoning_content":" ""#],
+            &["temperature", "$schema"],
+        ),
+        (
+            "nebius",
+            &[
+                r#""reasoning_effort":"xhigh""#,
+                r#""reasoning_content":"hm""#,
+            ],
+            &[],
+        ),
+        (
+            "novita",
+            &[r#""enable_thinking":true"#, r#""max_tokens":65536"#],
+            &["thinking_budget"],
+        ),
+        (
+            "nvidia-nim",
+            &[r#""max_tokens":100000"#],
+            &["pattern", r#""user":"#, "response_format", "\"hm\""],
+        ),
+        (
+            "ollama",
+            &[r#""reasoning":"hm""#, "Call one of your tools now."],
+            &["\"required\""],
+        ),
+        (
+            "one-api",
+            &[r#""reasoning_content":"hm""#],
+            &[r#""type":"file""#],
+        ),
+        (
+            "openai",
+            &[
+                r#""max_completion_tokens""#,
+                r#"{"role":"system","content":"now"}"#,
+                r#""strict":true"#,
+            ],
+            &["\"hm\""],
+        ),
+        (
+            "openrouter",
+            &[
+                r#""reasoning":{"max_tokens":40000}"#,
+                r#""reasoning":"hm""#,
+                r#""type":"file""#,
+            ],
+            &["reasoning_effort"],
+        ),
+        (
+            "perplexity",
+            &[r#""max_tokens":100000"#],
+            &[r#""tools":"#, r#""tool_choice":"#, r#""stop":"#],
+        ),
+        ("sambanova", &["image omitted"], &["image_url", "\"hm\""]),
+        (
+            "sglang",
+            &["chat_template_kwargs", r#""reasoning_content":"hm""#],
+            &["reasoning_effort"],
+        ),
+        (
+            "siliconflow",
+            &[r#""max_tokens":16384"#, r#""thinking_budget":40000"#],
+            &[],
+        ),
+        (
+            "siliconflow-cn",
+            &[r#""max_tokens":16384"#, r#""enable_thinking":true"#],
+            &[],
+        ),
+        (
+            "tgi",
+            &[r#""max_tokens":100000"#],
+            &["reasoning_effort", "\"hm\"", r#""user":"#],
+        ),
+        (
+            "together",
+            &[r#""reasoning":"hm""#, r#""top_k":4"#],
+            &[r#""type":"file""#],
+        ),
+        (
+            "vercel-ai-gateway",
+            &[r#""reasoning":{"max_tokens":40000}"#, r#""reasoning":"hm""#],
+            &["reasoning_effort"],
+        ),
+        (
+            "vllm",
+            &[r#""reasoning":"hm""#, r#""top_k":4"#],
+            &[r#""type":"file""#],
+        ),
+        (
+            "volcengine-ark",
+            &[r#""max_tokens":32768"#, r#""thinking":{"type":"enabled"}"#],
+            &["reasoning_effort"],
+        ),
+        (
+            "wandb",
+            &[r#""max_completion_tokens""#, "chat_template_kwargs"],
+            &["\"hm\""],
+        ),
+        (
+            "xai",
+            &[r#""max_completion_tokens""#],
+            &[r#""stop":"#, "reasoning_effort"],
+        ),
+        (
+            "xiaomi-mimo",
+            &[
+                r#""content":"","reasoning_content":"hm""#,
+                r#""content":"done","reasoning_content":" ""#,
+            ],
+            &[],
+        ),
+        (
+            "xinference",
+            &["chat_template_kwargs", r#""tool_choice":"auto""#],
+            &["parallel_tool_calls"],
+        ),
+        (
+            "zai",
+            &[
+                r#""thinking":{"type":"enabled","clear_thinking":false}"#,
+                r#""tool_stream":true"#,
+                r#""tool_choice":"auto""#,
+                r#""stop":["a"]"#,
+            ],
+            &["\"required\"", r#""user":"#],
+        ),
+        (
+            "zai-coding",
+            &[r#""tool_stream":true"#, r#""reasoning_content":"hm""#],
+            &["\"required\""],
+        ),
+        (
+            "zhipu",
+            &[r#""tool_stream":true"#, r#""reasoning_content":"hm""#],
+            &["\"required\""],
+        ),
+    ];
+
+    #[test]
+    fn every_accent_is_heard() {
+        let catalogue = Catalogue::embedded();
+        for (name, row) in catalogue.rows().filter(|(_, row)| !row.accent.is_empty()) {
+            let Some((_, holds, lacks)) = EXPECTED.iter().find(|(known, ..)| *known == name) else {
+                panic!("{name} has an accent, and no line in this test");
+            };
+            let request = decode_request(REQUEST).expect("a request");
+            let options = EncodeOptions {
+                model: "m",
+                accent: &accent(name, row),
+                family: "up",
+            };
+            let encoded = encode_request(&request, options).expect("no refusal");
+            let body = String::from_utf8(encoded.body).expect("text");
+            for fragment in *holds {
+                assert!(body.contains(fragment), "{name}: no `{fragment}` in {body}");
+            }
+            for fragment in *lacks {
+                assert!(!body.contains(fragment), "{name}: `{fragment}` in {body}");
+            }
+        }
+        for (name, ..) in EXPECTED {
+            assert!(catalogue.row(name).is_some(), "no row `{name}`");
         }
     }
 }

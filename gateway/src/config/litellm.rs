@@ -12,7 +12,7 @@ use serde_yaml::Value;
 use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
-use super::{Config, HookEntry, Hooks, Limits, Match, Models, Route, Target, Upstream};
+use super::{Config, HookEntry, Hooks, Limits, Match, Models, OnLoss, Route, Target, Upstream};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 
@@ -189,8 +189,7 @@ const ROUTER: Keys = Keys {
 };
 
 /// Prefixes of vendors whose own wire format would be needed.
-const OTHER_DIALECTS: [&str; 8] = [
-    "anthropic",
+const OTHER_DIALECTS: [&str; 7] = [
     "azure",
     "azure_ai",
     "bedrock",
@@ -282,6 +281,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
                 .chain(native::default_chain())
                 .collect(),
         },
+        providers: None,
     }
 }
 
@@ -345,6 +345,7 @@ impl Import<'_> {
             None => self.routes.push(Route {
                 pattern: name.to_owned(),
                 targets: vec![target],
+                on_loss: OnLoss::Report,
             }),
         }
         if let Some(dropped) = params.get("additional_drop_params") {
@@ -369,7 +370,14 @@ impl Import<'_> {
         let base = params.get("api_base").or(params.get("base_url"));
         let (provider, row, model) = self.provider(node, model, base.is_some())?;
         let base_url = match base {
-            Some(base) => native::base_url(base)?,
+            Some(base) => {
+                let url = native::base_url(base, row.dialect)?;
+                // LiteLLM appends `/v1/messages` where we append `/messages`.
+                match row.dialect {
+                    Dialect::AnthropicMessages if !url.ends_with("/v1") => format!("{url}/v1"),
+                    _ => url,
+                }
+            }
             None => match &row.base_url {
                 Some(url) => url.clone(),
                 None => {
@@ -386,7 +394,8 @@ impl Import<'_> {
         let upstream = Upstream {
             name: provider.to_owned(),
             provider: provider.to_owned(),
-            dialect: Dialect::ChatCompletions,
+            dialect: row.dialect,
+            auth: row.auth.unwrap_or(row.dialect.auth()),
             base_url,
             api_key: key.or_else(|| native::key_of(row, self.around)),
             headers: params
@@ -421,7 +430,7 @@ impl Import<'_> {
             let help =
                 "give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix";
             node.error(
-                format!("`{prefix}/` speaks no Chat Completions"),
+                format!("`{prefix}/` speaks neither Chat Completions nor Messages"),
                 Some(help.into()),
             );
             return None;
@@ -491,6 +500,7 @@ impl Import<'_> {
                 self.routes.push(Route {
                     pattern: alias,
                     targets: route.targets.clone(),
+                    on_loss: OnLoss::Report,
                 });
             }
         }

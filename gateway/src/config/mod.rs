@@ -22,7 +22,7 @@ pub use diagnostic::{Diagnostic, Severity};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use crate::provider::Dialect;
+use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
 use catalogue::Catalogue;
 use document::Document;
@@ -93,7 +93,8 @@ pub fn embedded_default(
         loaded.config.upstreams.push(Upstream {
             name: provider.to_owned(),
             provider: provider.to_owned(),
-            dialect: Dialect::ChatCompletions,
+            dialect: row.dialect,
+            auth: row.auth.unwrap_or(row.dialect.auth()),
             base_url,
             api_key,
             headers: Vec::new(),
@@ -106,6 +107,7 @@ pub fn embedded_default(
         let route = Route {
             pattern: format!("{provider}/*"),
             targets: vec![target],
+            on_loss: OnLoss::Report,
         };
         loaded.config.models.routes.push(route);
     }
@@ -127,10 +129,10 @@ fn parse(
     folder: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let catalogue = Catalogue::embedded();
     let own = litellm::variables(text);
     let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
     let document = Document::read(file, text, &layered).map_err(|error| vec![error])?;
+    let (catalogue, providers) = catalogue(&document.root(), folder);
     let around = Surroundings {
         catalogue: &catalogue,
         environment: &layered,
@@ -139,6 +141,10 @@ fn parse(
     let config = match litellm::is_one(&document.root()) {
         true => litellm::read(&document.root(), &around),
         false => native::read(&document.root(), &around),
+    };
+    let config = Config {
+        providers,
+        ..config
     };
     let diagnostics = document.into_findings();
     match diagnostics
@@ -151,6 +157,27 @@ fn parse(
             diagnostics,
         }),
     }
+}
+
+/// The catalogue, with the operator's own rows over it if the file names some,
+/// and where those are.
+fn catalogue(root: &document::Node<'_>, folder: Option<&Path>) -> (Catalogue, Option<PathBuf>) {
+    let named = root.value().get("providers");
+    let (Some(named), Some(folder)) = (named.and_then(|value| value.as_str()), folder) else {
+        return (Catalogue::embedded(), None);
+    };
+    let path = folder.join(named);
+    let overlaid = std::fs::read_to_string(&path)
+        .map_err(|error| format!("cannot be read: {error}"))
+        .and_then(|text| Catalogue::embedded().overlaid(&text));
+    let catalogue = overlaid.unwrap_or_else(|why| {
+        let members = root.members().into_iter();
+        for (_, node) in members.filter(|(name, _)| name == "providers") {
+            node.error(format!("`{}`: {why}", path.display()), None);
+        }
+        Catalogue::embedded()
+    });
+    (catalogue, Some(path))
 }
 
 fn unreadable(file: &str, error: &std::io::Error) -> Diagnostic {
@@ -192,6 +219,8 @@ pub struct Config {
     pub models: Models,
     /// The hook folder and the chain.
     pub hooks: Hooks,
+    /// The operator's own file of provider rows, watched.
+    pub providers: Option<PathBuf>,
 }
 
 impl Config {
@@ -252,9 +281,11 @@ pub struct Upstream {
     pub provider: String,
     /// The dialect it speaks.
     pub dialect: Dialect,
+    /// The header its key is sent in.
+    pub auth: Auth,
     /// URL without a trailing slash; the dialect's path is appended.
     pub base_url: String,
-    /// Sent as the provider's auth form says.
+    /// Sent as `auth` says.
     pub api_key: Option<Secret>,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
@@ -276,6 +307,18 @@ pub struct Route {
     pub pattern: String,
     /// Tried in order; never empty.
     pub targets: Vec<Target>,
+    /// What becomes of a call whose request cannot be carried whole.
+    pub on_loss: OnLoss,
+}
+
+/// What becomes of a call whose request cannot be carried whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLoss {
+    /// It goes on; the losses are in a header and in the log.
+    #[default]
+    Report,
+    /// It is refused, with what would be lost.
+    Refuse,
 }
 
 /// An upstream and the model name to send it.

@@ -11,16 +11,23 @@ use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
 use super::{
-    Config, Grants, HookEntry, HookLimits, Hooks, Limits, Match, Models, OnFailure, Prompt, Route,
-    Target, Upstream,
+    Config, Grants, HookEntry, HookLimits, Hooks, Limits, Match, Models, OnFailure, OnLoss, Prompt,
+    Route, Target, Upstream,
 };
-use crate::provider::Dialect;
+use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 6] =
-        ["listen", "keys", "limits", "upstreams", "models", "hooks"];
+    pub(in crate::config) const TOP: [&str; 7] = [
+        "listen",
+        "keys",
+        "limits",
+        "providers",
+        "upstreams",
+        "models",
+        "hooks",
+    ];
     pub(in crate::config) const LIMITS: [&str; 6] = [
         "body_bytes_max",
         "head_hold_ms",
@@ -29,8 +36,10 @@ pub(super) mod settings {
         "first_byte_timeout_ms",
         "idle_timeout_ms",
     ];
-    pub(in crate::config) const UPSTREAM: [&str; 5] =
-        ["provider", "base_url", "api_key", "headers", "accent"];
+    pub(in crate::config) const UPSTREAM: [&str; 7] = [
+        "provider", "dialect", "base_url", "api_key", "auth", "headers", "accent",
+    ];
+    pub(in crate::config) const ROUTE: [&str; 2] = ["targets", "on_loss"];
     pub(in crate::config) const TARGET: [&str; 2] = ["upstream", "model"];
     pub(in crate::config) const HOOKS: [&str; 2] = ["folder", "chain"];
     pub(in crate::config) const ENTRY: [&str; 8] = [
@@ -95,6 +104,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         upstreams,
         models,
         hooks: hooks(members.get("hooks"), &names, around.folder),
+        providers: None,
     }
 }
 
@@ -165,15 +175,27 @@ fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<
     if let (None, Some(node)) = (row, members.get("provider")) {
         node.unknown("provider", provider, around.catalogue.names());
     }
+    let dialect = members
+        .get("dialect")
+        .and_then(|node| node.choice(&Dialect::ALL))
+        .or(row.map(|row| row.dialect))
+        .unwrap_or_default();
+    let auth = members
+        .get("auth")
+        .and_then(|node| node.choice(&Auth::ALL))
+        .or(row.and_then(|row| row.auth))
+        .unwrap_or(dialect.auth());
     let written = members.get("base_url");
     let base_url = written
-        .and_then(base_url)
+        .and_then(|node| base_url(node, dialect))
         .or_else(|| row.and_then(|row| row.base_url.clone()));
     if base_url.is_none() && written.is_none() && row.is_some() {
-        let help = "add the URL that `/chat/completions` is appended to";
         node.error(
             format!("no `base_url`, and provider `{provider}` has none by default"),
-            Some(help.into()),
+            Some(format!(
+                "add the URL that `{}` is appended to",
+                dialect.path()
+            )),
         );
     }
     let own_key = members.get("api_key").and_then(secret);
@@ -184,7 +206,8 @@ fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<
     Some(Upstream {
         name,
         provider: provider.to_owned(),
-        dialect: Dialect::ChatCompletions,
+        dialect,
+        auth,
         base_url: base_url.unwrap_or_default(),
         api_key: own_key.or_else(customary),
         headers: members.get("headers").map(headers).unwrap_or_default(),
@@ -199,7 +222,7 @@ pub(super) fn key_of(row: &Row, around: &Surroundings<'_>) -> Option<Secret> {
 }
 
 /// A URL to append the dialect's path to.
-pub(super) fn base_url(node: &Node<'_>) -> Option<String> {
+pub(super) fn base_url(node: &Node<'_>, dialect: Dialect) -> Option<String> {
     let text = node.text()?.trim_end_matches('/');
     let uri = text.parse::<http::Uri>().ok().filter(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -221,7 +244,7 @@ pub(super) fn base_url(node: &Node<'_>) -> Option<String> {
         );
         return None;
     }
-    let path = Dialect::ChatCompletions.path();
+    let path = dialect.path();
     match text.strip_suffix(path) {
         Some(base) => {
             node.warn(format!("`{path}` is appended by Sluice; taken off"), None);
@@ -253,20 +276,33 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
 }
 
 /// The fields of an accent, to suggest one from.
-pub(super) const ACCENT: [&str; 13] = [
+pub(super) const ACCENT: [&str; 26] = [
     "output_limit",
     "output_limit_max",
     "reasoning_ask",
     "efforts",
     "reasoning_back",
+    "reasoning_placeholder",
+    "reasoning_outside",
     "mid_system",
+    "tool_choice",
+    "tool_ids",
+    "schema",
+    "output_schema",
+    "strict_tools",
     "parallel_tool_calls",
+    "stream_only",
     "stream_usage",
     "stop_max",
+    "content",
     "empty_content",
     "images",
+    "files",
     "top_k",
     "user",
+    "params",
+    "drop",
+    "add",
 ];
 
 /// The row's accent, under what the file says.
@@ -284,7 +320,7 @@ pub(super) fn accent(row: Option<&Row>, written: Option<&Node<'_>>) -> Accent {
     parsed(&fields).unwrap_or_default()
 }
 
-fn parsed(fields: &BTreeMap<String, Value>) -> Result<Accent, String> {
+pub(super) fn parsed(fields: &BTreeMap<String, Value>) -> Result<Accent, String> {
     let value = serde_yaml::to_value(fields).map_err(|error| error.to_string())?;
     serde_yaml::from_value(value).map_err(|error| error.to_string())
 }
@@ -319,13 +355,25 @@ fn models(node: &Node<'_>, upstreams: &[String]) -> Models {
             }
             continue;
         }
-        let targets = targets(&node, name, upstreams);
+        let (node, on_loss) = match node.value().get("targets") {
+            Some(_) => {
+                let mut members = node.object(&settings::ROUTE);
+                let on_loss = members.get("on_loss").and_then(on_loss);
+                (members.remove("targets").unwrap_or(node), on_loss)
+            }
+            None => (node, None),
+        };
         routes.push(Route {
             pattern: pattern.clone(),
-            targets,
+            targets: targets(&node, name, upstreams),
+            on_loss: on_loss.unwrap_or_default(),
         });
     }
     Models { routes }
+}
+
+fn on_loss(node: &Node<'_>) -> Option<OnLoss> {
+    node.choice(&[("report", OnLoss::Report), ("refuse", OnLoss::Refuse)])
 }
 
 fn targets(node: &Node<'_>, pattern: &str, upstreams: &[String]) -> Vec<Target> {

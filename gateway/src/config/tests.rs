@@ -159,7 +159,7 @@ models:
     let accent = &upstream.accent;
     assert!(
         accent.images
-            && accent.reasoning_ask == sluice_codec::dialect::chat::ReasoningAsk::Thinking
+            && accent.reasoning_ask == sluice_codec::dialect::chat::ReasoningAsk::ThinkingEffort
     );
     let routes: Vec<_> = loaded
         .config
@@ -271,7 +271,7 @@ litellm_settings: { callbacks: my.handler, cache: true }
 general_settings: { custom_auth: x.y }
 ",
         &[
-            "f.yaml:3: model_list[0].litellm_params.model: `azure/` speaks no Chat Completions; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
+            "f.yaml:3: model_list[0].litellm_params.model: `azure/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
             "f.yaml:5: model_list[1].litellm_params.tiemout: no setting named `tiemout`; did you mean `timeout`?",
             "f.yaml:5: model_list[1].litellm_params.model: `gpt-4o` names no provider; write `openai/gpt-4o`",
             "f.yaml:7: model_list[2].litellm_params.model: no provider named `depseek`; did you mean `deepseek`?",
@@ -303,6 +303,7 @@ fn the_reference_file_shows_every_setting() {
         &TOP[..],
         &LIMITS,
         &UPSTREAM,
+        &ROUTE,
         &TARGET,
         &HOOKS,
         &ENTRY,

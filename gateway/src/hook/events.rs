@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use sluice_codec::ir::{BlockStart, Delta, Event, Stop, StopReason, Usage};
+use sluice_codec::ir::{BlockStart, Delta, Event, Kept, Stop, StopReason, Usage};
 
 use super::bindings::exports::sluice::hooks::on_stream as wit;
 use crate::config::Prompt;
@@ -67,14 +67,24 @@ pub(super) fn to_wit(event: &Event<'_>) -> wit::Event {
         data,
     };
     match event {
-        Event::Start { model } => with(
-            wit::Kind::Start,
-            0,
-            None,
-            Some(json!({ "model": model }).to_string()),
-        ),
-        Event::BlockStart { index, block } => {
-            with(wit::Kind::BlockStart, *index, None, Some(block_data(block)))
+        Event::Start {
+            model,
+            usage,
+            extras,
+        } => {
+            let mut data = json!({ "model": model });
+            if let Some(usage) = usage {
+                data["usage"] = usage_data(usage);
+            }
+            with(wit::Kind::Start, 0, None, Some(with_kept(data, extras)))
+        }
+        Event::BlockStart {
+            index,
+            block,
+            extras,
+        } => {
+            let data = block_data(block, extras);
+            with(wit::Kind::BlockStart, *index, None, Some(data))
         }
         Event::Delta { index, delta } => match delta {
             Delta::Text(text) => with(wit::Kind::Text, *index, Some(text), None),
@@ -87,10 +97,16 @@ pub(super) fn to_wit(event: &Event<'_>) -> wit::Event {
             Delta::Other(raw) => with(wit::Kind::Other, *index, None, Some(raw.get().to_owned())),
         },
         Event::BlockStop { index } => with(wit::Kind::BlockStop, *index, None, None),
-        Event::Usage(usage) => with(wit::Kind::Usage, 0, None, Some(usage_data(usage))),
+        Event::Usage(usage) => with(
+            wit::Kind::Usage,
+            0,
+            None,
+            Some(usage_data(usage).to_string()),
+        ),
         Event::Stop(stop) => {
             let data = json!({ "stop_reason": stop.reason.word(), "stop_sequence": stop.sequence });
-            with(wit::Kind::Stop, 0, None, Some(data.to_string()))
+            let data = with_kept(data, &stop.extras);
+            with(wit::Kind::Stop, 0, None, Some(data))
         }
         Event::Error { kind, message } => {
             let data = json!({ "type": kind, "message": message });
@@ -99,18 +115,37 @@ pub(super) fn to_wit(event: &Event<'_>) -> wit::Event {
     }
 }
 
-fn block_data(block: &BlockStart<'_>) -> String {
-    match block {
-        BlockStart::Text => json!({ "type": "text" }).to_string(),
-        BlockStart::Thinking => json!({ "type": "thinking" }).to_string(),
-        BlockStart::ToolUse { id, name } => {
-            json!({ "type": "tool_use", "id": id, "name": name }).to_string()
-        }
-        BlockStart::Other(raw) => raw.get().to_owned(),
-    }
+fn block_data(block: &BlockStart<'_>, extras: &Kept) -> String {
+    let data = match block {
+        BlockStart::Text => json!({ "type": "text" }),
+        BlockStart::Thinking => json!({ "type": "thinking" }),
+        BlockStart::ToolUse { id, name } => json!({ "type": "tool_use", "id": id, "name": name }),
+        BlockStart::Other(raw) => return raw.get().to_owned(),
+    };
+    with_kept(data, extras)
 }
 
-fn usage_data(usage: &Usage) -> String {
+/// The JSON text of `data` and what only the upstream's dialect knows.
+fn with_kept(mut data: Value, extras: &Kept) -> String {
+    for (key, raw) in extras {
+        data[key] = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
+    }
+    data.to_string()
+}
+
+/// What is left of `data` once the members that the inner form knows are taken.
+fn kept(mut data: Value, known: &[&str]) -> Result<Kept, String> {
+    let Some(members) = data.as_object_mut() else {
+        return Ok(Kept::new());
+    };
+    std::mem::take(members)
+        .into_iter()
+        .filter(|(key, _)| !known.contains(&key.as_str()))
+        .map(|(key, value)| Ok((key, raw(value)?)))
+        .collect()
+}
+
+fn usage_data(usage: &Usage) -> Value {
     let mut data = json!({
         "input_tokens": usage.input,
         "output_tokens": usage.output,
@@ -120,7 +155,7 @@ fn usage_data(usage: &Usage) -> String {
     for (key, raw) in &usage.extras {
         data[key] = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
     }
-    data.to_string()
+    data
 }
 
 /// An event that a hook emitted, checked.
@@ -151,13 +186,30 @@ pub(super) fn from_wit(event: wit::Event, prompt: Prompt) -> Result<Event<'stati
     };
     let delta = |delta| Event::Delta { index, delta };
     Ok(match kind {
-        wit::Kind::Start => Event::Start {
-            model: owned(&data()?["model"]),
-        },
-        wit::Kind::BlockStart => Event::BlockStart {
-            index,
-            block: block_from(&data()?)?,
-        },
+        wit::Kind::Start => {
+            let data = data()?;
+            Event::Start {
+                model: owned(&data["model"]),
+                usage: match &data["usage"] {
+                    Value::Null => None,
+                    usage => Some(usage_from(usage.clone())?),
+                },
+                extras: kept(data, &["model", "usage"])?,
+            }
+        }
+        wit::Kind::BlockStart => {
+            let data = data()?;
+            let block = block_from(&data)?;
+            let extras = match &block {
+                BlockStart::Other(_) => Kept::new(),
+                _ => kept(data, &["type", "id", "name"])?,
+            };
+            Event::BlockStart {
+                index,
+                block,
+                extras,
+            }
+        }
         wit::Kind::Text => delta(Delta::Text(text()?)),
         wit::Kind::Reasoning => delta(Delta::Thinking(text()?)),
         wit::Kind::ToolInput => delta(Delta::ToolInput(text()?)),
@@ -169,6 +221,7 @@ pub(super) fn from_wit(event: wit::Event, prompt: Prompt) -> Result<Event<'stati
             Event::Stop(Stop {
                 reason: StopReason::from_word(reason),
                 sequence: owned(&data["stop_sequence"]),
+                extras: kept(data, &["stop_reason", "stop_sequence"])?,
             })
         }
         wit::Kind::Error => {
@@ -246,19 +299,20 @@ mod tests {
 
     #[test]
     fn there_and_back() {
+        check(Event::start(Some("m".into())));
         check(Event::Start {
-            model: Some("m".into()),
+            model: None,
+            usage: Some(Usage::default()),
+            extras: vec![("container".into(), raw(json!(null)).unwrap())],
         });
-        check(Event::BlockStart {
-            index: 1,
-            block: BlockStart::Thinking,
-        });
+        check(Event::block_start(1, BlockStart::Thinking));
         check(Event::BlockStart {
             index: 2,
             block: BlockStart::ToolUse {
                 id: "i".into(),
                 name: "n".into(),
             },
+            extras: vec![("caller".into(), raw(json!({ "type": "direct" })).unwrap())],
         });
         check(Event::Delta {
             index: 1,
@@ -275,8 +329,8 @@ mod tests {
             ..Usage::default()
         }));
         check(Event::Stop(Stop {
-            reason: StopReason::StopSequence,
             sequence: Some("x".into()),
+            ..Stop::new(StopReason::StopSequence)
         }));
         check(Event::Error {
             kind: "api_error".into(),

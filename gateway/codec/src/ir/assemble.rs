@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{BlockStart, Delta, Event, Stop, Usage};
+use super::{BlockStart, Delta, Event, Kept, Stop, Usage};
+use crate::fields::{Fields, Path};
+use crate::json::as_str;
 
 /// A whole answer, gathered from its events.
 #[derive(Debug, Default)]
@@ -15,6 +17,8 @@ pub struct Message {
     pub blocks: Vec<MessageBlock>,
     /// Token counts, if there were any.
     pub usage: Option<Usage>,
+    /// Other members of the answer that were known at its start.
+    pub extras: Kept,
     /// Why the model stopped; none while it has not.
     pub stop: Option<Stop<'static>>,
     /// The upstream's failure in mid-answer: kind and message.
@@ -25,13 +29,22 @@ pub struct Message {
 #[derive(Debug)]
 pub enum MessageBlock {
     /// Text.
-    Text(String),
+    Text {
+        /// The text.
+        text: String,
+        /// What it cites, as Anthropic's citations, verbatim.
+        citations: Vec<Box<RawValue>>,
+        /// Other members.
+        extras: Kept,
+    },
     /// Reasoning.
     Thinking {
         /// The reasoning; may be empty.
         text: String,
         /// Its signature; may be empty.
         signature: String,
+        /// Other members.
+        extras: Kept,
     },
     /// A tool call.
     ToolUse {
@@ -41,6 +54,8 @@ pub enum MessageBlock {
         name: String,
         /// The arguments as JSON text, or what there is of it.
         input: String,
+        /// Other members.
+        extras: Kept,
     },
     /// A block that only its own dialect knows, with its deltas verbatim.
     Other {
@@ -55,23 +70,18 @@ impl Message {
     /// Take in the next event, in lawful order.
     pub fn push(&mut self, event: Event<'_>) {
         match event {
-            Event::Start { model } => self.model = model.map(Into::into),
-            Event::BlockStart { block, .. } => self.blocks.push(match block {
-                BlockStart::Text => MessageBlock::Text(String::new()),
-                BlockStart::Thinking => MessageBlock::Thinking {
-                    text: String::new(),
-                    signature: String::new(),
-                },
-                BlockStart::ToolUse { id, name } => MessageBlock::ToolUse {
-                    id: id.into(),
-                    name: name.into(),
-                    input: String::new(),
-                },
-                BlockStart::Other(raw) => MessageBlock::Other {
-                    block: raw.into_owned(),
-                    deltas: Vec::new(),
-                },
-            }),
+            Event::Start {
+                model,
+                usage,
+                extras,
+            } => {
+                self.model = model.map(Into::into);
+                self.usage = usage;
+                self.extras = extras;
+            }
+            Event::BlockStart { block, extras, .. } => {
+                self.blocks.push(MessageBlock::begun(block, extras));
+            }
             Event::Delta { delta, .. } => self.add(delta),
             Event::BlockStop { .. } => {}
             Event::Usage(usage) => self.usage = Some(usage),
@@ -82,7 +92,10 @@ impl Message {
 
     fn add(&mut self, delta: Delta<'_>) {
         match (self.blocks.last_mut(), delta) {
-            (Some(MessageBlock::Text(text)), Delta::Text(more)) => text.push_str(&more),
+            (Some(MessageBlock::Text { text, .. }), Delta::Text(more)) => text.push_str(&more),
+            (Some(MessageBlock::Text { citations, .. }), Delta::Other(raw)) => {
+                citations.extend(citation(&raw));
+            }
             (Some(MessageBlock::Thinking { text, .. }), Delta::Thinking(more)) => {
                 text.push_str(&more)
             }
@@ -95,7 +108,8 @@ impl Message {
             (Some(MessageBlock::Other { deltas, .. }), Delta::Other(raw)) => {
                 deltas.push(raw.into_owned())
             }
-            // The order law excludes the rest.
+            // The order law excludes the rest, but for deltas that only their
+            // dialect knows: none such is part of a whole block, so far.
             _ => {}
         }
     }
@@ -104,6 +118,8 @@ impl Message {
     pub fn split(self, sink: &mut dyn FnMut(Event<'_>)) {
         sink(Event::Start {
             model: self.model.map(Into::into),
+            usage: None,
+            extras: self.extras,
         });
         for (index, block) in (0..).zip(self.blocks) {
             block.split(index, sink);
@@ -125,35 +141,113 @@ impl Message {
 }
 
 impl MessageBlock {
+    /// A block of this text, and no more than that.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text {
+            text: text.into(),
+            citations: Vec::new(),
+            extras: Kept::new(),
+        }
+    }
+
+    fn begun(block: BlockStart<'_>, extras: Kept) -> Self {
+        match block {
+            BlockStart::Text => Self::Text {
+                text: String::new(),
+                citations: Vec::new(),
+                extras,
+            },
+            BlockStart::Thinking => Self::Thinking {
+                text: String::new(),
+                signature: String::new(),
+                extras,
+            },
+            BlockStart::ToolUse { id, name } => Self::ToolUse {
+                id: id.into(),
+                name: name.into(),
+                input: String::new(),
+                extras,
+            },
+            BlockStart::Other(raw) => Self::Other {
+                block: raw.into_owned(),
+                deltas: Vec::new(),
+            },
+        }
+    }
+
     fn split(self, index: u32, sink: &mut dyn FnMut(Event<'_>)) {
-        let (block, deltas) = match self {
-            Self::Text(text) => (BlockStart::Text, vec![Delta::Text(text.into())]),
-            Self::Thinking { text, signature } => (
+        let (block, deltas, extras) = match self {
+            Self::Text {
+                text,
+                citations,
+                extras,
+            } => (
+                BlockStart::Text,
+                std::iter::once(Delta::Text(text.into()))
+                    .chain(citations.iter().filter_map(|raw| citation_delta(raw)))
+                    .collect(),
+                extras,
+            ),
+            Self::Thinking {
+                text,
+                signature,
+                extras,
+            } => (
                 BlockStart::Thinking,
                 vec![
                     Delta::Thinking(text.into()),
                     Delta::Signature(signature.into()),
                 ],
+                extras,
             ),
-            Self::ToolUse { id, name, input } => (
+            Self::ToolUse {
+                id,
+                name,
+                input,
+                extras,
+            } => (
                 BlockStart::ToolUse {
                     id: id.into(),
                     name: name.into(),
                 },
                 vec![Delta::ToolInput(input.into())],
+                extras,
             ),
             Self::Other { block, deltas } => (
                 BlockStart::Other(Cow::Owned(block)),
                 deltas
                     .into_iter()
                     .map(|raw| Delta::Other(Cow::Owned(raw)))
-                    .collect(),
+                    .collect::<Vec<_>>(),
+                Kept::new(),
             ),
         };
-        sink(Event::BlockStart { index, block });
+        sink(Event::BlockStart {
+            index,
+            block,
+            extras,
+        });
         for delta in deltas.into_iter().filter(|delta| !delta.is_empty()) {
             sink(Event::Delta { index, delta });
         }
         sink(Event::BlockStop { index });
     }
+}
+
+/// The citation in a `citations_delta`; none in any other delta.
+fn citation(delta: &RawValue) -> Option<Box<RawValue>> {
+    let mut fields = Fields::of(delta, &Path::Root).ok()?;
+    let kind = fields.take("type").and_then(as_str)?;
+    let citation = fields.take("citation")?;
+    (kind == "citations_delta").then(|| citation.to_owned())
+}
+
+/// The delta that adds `citation` to a text block.
+pub(crate) fn citation_delta(citation: &RawValue) -> Option<Delta<'static>> {
+    let json = format!(
+        r#"{{"type":"citations_delta","citation":{}}}"#,
+        citation.get()
+    );
+    let raw = RawValue::from_string(json).ok()?;
+    Some(Delta::Other(Cow::Owned(raw)))
 }

@@ -1,4 +1,5 @@
-//! Errors that dialects share.
+//! What goes wrong on either side of a translation, in terms that every dialect
+//! can render.
 
 /// A request that cannot be carried without changing its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,9 @@ pub struct Refused {
 pub struct UpstreamError {
     /// HTTP status for the client.
     pub status: u16,
+    /// The upstream's own error type in the vocabulary of Anthropic's errors,
+    /// where it gave one; otherwise the status says it.
+    pub kind: Option<String>,
     /// What went wrong, in words that Claude Code acts upon where it knows any.
     pub message: String,
 }

@@ -5,6 +5,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+/// Members that only the upstream's dialect knows: verbatim, in order, `null`s
+/// included, so that what it says reaches a client of the same dialect whole.
+pub type Kept = Vec<(String, Box<RawValue>)>;
+
 /// One event of an answer. Blocks are numbered from 0 without gaps and never
 /// overlap.
 #[derive(Clone, Debug)]
@@ -13,6 +17,11 @@ pub enum Event<'a> {
     Start {
         /// The model's name as the upstream gave it, if it did.
         model: Option<Cow<'a, str>>,
+        /// The counts that are known so early; the first [`Event::Usage`]
+        /// replaces them.
+        usage: Option<Usage>,
+        /// Other members of the answer (`container`, `diagnostics`, ...).
+        extras: Kept,
     },
     /// A block begins.
     BlockStart {
@@ -20,6 +29,9 @@ pub enum Event<'a> {
         index: u32,
         /// What kind of block.
         block: BlockStart<'a>,
+        /// Its other members (`caller`, `citations`); none of a
+        /// [`BlockStart::Other`], which holds its own.
+        extras: Kept,
     },
     /// A piece of the open block.
     Delta {
@@ -91,17 +103,19 @@ pub struct Usage {
     pub cache_read: u64,
     /// Prompt tokens written to a cache.
     pub cache_write: u64,
-    /// Members that only the upstream's dialect knows, verbatim, in order.
-    pub extras: Vec<(String, Box<RawValue>)>,
+    /// Other counts (`server_tool_use`, `service_tier`, ...).
+    pub extras: Kept,
 }
 
 /// Why the model stopped.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Stop<'a> {
     /// The reason.
     pub reason: StopReason<'a>,
     /// The stop sequence that was met, with `StopReason::StopSequence`.
     pub sequence: Option<Cow<'a, str>>,
+    /// Other members that are known only now (`stop_details`, `container`, ...).
+    pub extras: Kept,
 }
 
 /// Anthropic's stop reasons, and others verbatim.
@@ -123,16 +137,45 @@ pub enum StopReason<'a> {
     Other(Cow<'a, str>),
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// The beginning of an answer of which no more than this is known.
+    pub fn start(model: Option<Cow<'a, str>>) -> Self {
+        Self::Start {
+            model,
+            usage: None,
+            extras: Kept::new(),
+        }
+    }
+
+    /// The beginning of a block of which no more than this is known.
+    pub fn block_start(index: u32, block: BlockStart<'a>) -> Self {
+        Self::BlockStart {
+            index,
+            block,
+            extras: Kept::new(),
+        }
+    }
+
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Event<'static> {
         match self {
-            Self::Start { model } => Event::Start {
+            Self::Start {
+                model,
+                usage,
+                extras,
+            } => Event::Start {
                 model: model.map(owned),
+                usage,
+                extras,
             },
-            Self::BlockStart { index, block } => Event::BlockStart {
+            Self::BlockStart {
+                index,
+                block,
+                extras,
+            } => Event::BlockStart {
                 index,
                 block: block.into_owned(),
+                extras,
             },
             Self::Delta { index, delta } => Event::Delta {
                 index,
@@ -186,12 +229,22 @@ impl Delta<'_> {
     }
 }
 
-impl Stop<'_> {
+impl<'a> Stop<'a> {
+    /// A stop for this reason, and no more than that.
+    pub fn new(reason: StopReason<'a>) -> Self {
+        Self {
+            reason,
+            sequence: None,
+            extras: Kept::new(),
+        }
+    }
+
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Stop<'static> {
         Stop {
             reason: self.reason.into_owned(),
             sequence: self.sequence.map(owned),
+            extras: self.extras,
         }
     }
 }

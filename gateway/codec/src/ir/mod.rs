@@ -13,10 +13,12 @@ mod loss;
 mod order;
 mod request;
 mod sequence;
+mod signature;
 
+pub(crate) use assemble::citation_delta;
 pub use assemble::{Message, MessageBlock};
 pub use error::{Refused, UpstreamError};
-pub use event::{BlockStart, Delta, Event, Stop, StopReason, Usage};
+pub use event::{BlockStart, Delta, Event, Kept, Stop, StopReason, Usage};
 pub use loss::{Loss, Losses};
 pub use order::Order;
 pub use request::{
@@ -24,3 +26,4 @@ pub use request::{
     ToolChoiceKind,
 };
 pub use sequence::{Sequencer, Sink};
+pub use signature::{SIGNATURE_PREFIX, is_own_signature};

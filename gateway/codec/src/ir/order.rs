@@ -36,7 +36,7 @@ impl Order {
             Event::Start { .. } if self.started => return Err("`start` comes once"),
             Event::Start { .. } => self.started = true,
             _ if !self.started => return Err("`start` comes first"),
-            Event::BlockStart { index, block } => self.open(*index, block)?,
+            Event::BlockStart { index, block, .. } => self.open(*index, block)?,
             Event::Delta { index, delta } => self.delta(*index, delta)?,
             Event::BlockStop { index } => {
                 self.expect_open(*index)?;

@@ -117,13 +117,13 @@ pub enum Block<'a> {
         name: Cow<'a, str>,
     },
     /// A document: PDF, text, URL or blocks, verbatim.
-    Document(&'a RawValue),
+    Document(Cow<'a, RawValue>),
     /// A block that only its own dialect knows, verbatim.
     Other {
         /// Its `type`.
         kind: Cow<'a, str>,
         /// The whole block.
-        raw: &'a RawValue,
+        raw: Cow<'a, RawValue>,
     },
 }
 

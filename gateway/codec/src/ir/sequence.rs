@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::{BlockStart, Delta, Event, Stop, Usage};
+use super::{BlockStart, Delta, Event, Kept, Stop, Usage};
 
 /// Where lawful events go.
 pub type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
@@ -53,14 +53,14 @@ impl Sequencer {
     pub fn start(&mut self, model: Option<Cow<'_, str>>, sink: Sink<'_>) {
         if !self.started {
             self.started = true;
-            sink(Event::Start { model });
+            sink(Event::start(model));
         }
     }
 
     /// A piece of text; an empty one opens nothing.
     pub fn text(&mut self, text: &str, sink: Sink<'_>) {
         if !text.is_empty() {
-            self.ensure(Kind::Text, BlockStart::Text, 0, sink);
+            self.ensure(Kind::Text, BlockStart::Text, sink);
             self.delta(Delta::Text(text.into()), sink);
         }
     }
@@ -73,21 +73,21 @@ impl Sequencer {
     /// A text block with nothing in it: clients take an answer without any block
     /// for a broken one.
     pub fn empty_text(&mut self, sink: Sink<'_>) {
-        self.begin(Kind::Text, BlockStart::Text, 0, sink);
+        self.begin(Kind::Text, BlockStart::Text, Kept::new(), 0, sink);
         self.close(sink);
     }
 
     /// A piece of reasoning; an empty one opens nothing.
     pub fn thinking(&mut self, text: &str, sink: Sink<'_>) {
         if !text.is_empty() {
-            self.ensure(Kind::Thinking, BlockStart::Thinking, 0, sink);
+            self.ensure(Kind::Thinking, BlockStart::Thinking, sink);
             self.delta(Delta::Thinking(text.into()), sink);
         }
     }
 
     /// A thinking block begins, whatever may come of it.
     pub fn begin_thinking(&mut self, sink: Sink<'_>) {
-        self.begin(Kind::Thinking, BlockStart::Thinking, 0, sink);
+        self.begin(Kind::Thinking, BlockStart::Thinking, Kept::new(), 0, sink);
     }
 
     /// Whether a thinking block is open and unsigned.
@@ -116,6 +116,7 @@ impl Sequencer {
                 id: id.into(),
                 name: name.into(),
             },
+            Kept::new(),
             0,
             sink,
         );
@@ -170,15 +171,23 @@ impl Sequencer {
     pub fn push(&mut self, event: Event<'_>, sink: Sink<'_>) {
         match event {
             _ if self.ended => {}
-            Event::Start { model } => self.start(model, sink),
-            Event::BlockStart { index, block } => {
+            Event::Start { .. } if self.started => {}
+            Event::Start { .. } => {
+                self.started = true;
+                sink(event);
+            }
+            Event::BlockStart {
+                index,
+                block,
+                extras,
+            } => {
                 let kind = match &block {
                     BlockStart::Text => Kind::Text,
                     BlockStart::Thinking => Kind::Thinking,
                     BlockStart::ToolUse { .. } => Kind::ToolUse,
                     BlockStart::Other(_) => Kind::Other,
                 };
-                self.begin(kind, block, index, sink);
+                self.begin(kind, block, extras, index, sink);
             }
             Event::Delta { index, delta } => self.push_delta(index, delta, sink),
             Event::BlockStop { index } => {
@@ -201,10 +210,16 @@ impl Sequencer {
         };
         match &delta {
             Delta::Text(_) if !fits(Kind::Text) && !fits(Kind::Other) => {
-                self.begin(Kind::Text, BlockStart::Text, origin, sink);
+                self.begin(Kind::Text, BlockStart::Text, Kept::new(), origin, sink);
             }
             Delta::Thinking(_) if !fits(Kind::Thinking) || !self.is_thinking() => {
-                self.begin(Kind::Thinking, BlockStart::Thinking, origin, sink);
+                self.begin(
+                    Kind::Thinking,
+                    BlockStart::Thinking,
+                    Kept::new(),
+                    origin,
+                    sink,
+                );
             }
             Delta::Signature(_) if !self.is_thinking() => return,
             Delta::ToolInput(_) if !fits(Kind::ToolUse) && !fits(Kind::Other) => return,
@@ -217,16 +232,23 @@ impl Sequencer {
         }
     }
 
-    fn ensure(&mut self, kind: Kind, block: BlockStart<'_>, origin: u32, sink: Sink<'_>) {
+    fn ensure(&mut self, kind: Kind, block: BlockStart<'_>, sink: Sink<'_>) {
         if !self
             .open
             .is_some_and(|open| open.kind == kind && !open.signed)
         {
-            self.begin(kind, block, origin, sink);
+            self.begin(kind, block, Kept::new(), 0, sink);
         }
     }
 
-    fn begin(&mut self, kind: Kind, block: BlockStart<'_>, origin: u32, sink: Sink<'_>) {
+    fn begin(
+        &mut self,
+        kind: Kind,
+        block: BlockStart<'_>,
+        extras: Kept,
+        origin: u32,
+        sink: Sink<'_>,
+    ) {
         if self.ended {
             return;
         }
@@ -240,6 +262,7 @@ impl Sequencer {
         sink(Event::BlockStart {
             index: self.index,
             block,
+            extras,
         });
     }
 
@@ -263,22 +286,20 @@ mod tests {
     fn any_event() -> impl Strategy<Value = Event<'static>> {
         let index = 0u32..3;
         prop_oneof![
-            Just(Event::Start { model: None }),
-            index.clone().prop_map(|index| Event::BlockStart {
+            Just(Event::start(None)),
+            index
+                .clone()
+                .prop_map(|index| Event::block_start(index, BlockStart::Text)),
+            index
+                .clone()
+                .prop_map(|index| Event::block_start(index, BlockStart::Thinking)),
+            index.clone().prop_map(|index| Event::block_start(
                 index,
-                block: BlockStart::Text
-            }),
-            index.clone().prop_map(|index| Event::BlockStart {
-                index,
-                block: BlockStart::Thinking
-            }),
-            index.clone().prop_map(|index| Event::BlockStart {
-                index,
-                block: BlockStart::ToolUse {
+                BlockStart::ToolUse {
                     id: "t".into(),
                     name: "n".into()
                 }
-            }),
+            )),
             index.clone().prop_map(|index| Event::Delta {
                 index,
                 delta: Delta::Text("x".into())
@@ -297,10 +318,7 @@ mod tests {
             }),
             index.prop_map(|index| Event::BlockStop { index }),
             Just(Event::Usage(Usage::default())),
-            Just(Event::Stop(Stop {
-                reason: StopReason::EndTurn,
-                sequence: None
-            })),
+            Just(Event::Stop(Stop::new(StopReason::EndTurn))),
             Just(Event::Error {
                 kind: "api_error".into(),
                 message: "x".into()

@@ -304,14 +304,18 @@ pub(crate) fn lines(message: &Message) -> String {
         .iter()
         .map(|block| match block {
             // A frame of megabytes is told by its length.
-            MessageBlock::Text(text) if text.len() > 4_096 => {
+            MessageBlock::Text { text, .. } if text.len() > 4_096 => {
                 format!("text of {} bytes", text.len())
             }
-            MessageBlock::Text(text) => format!("text {}", quoted(text)),
-            MessageBlock::Thinking { text, signature } => {
-                format!("thinking {} {}", quoted(text), signature.replace('\n', " "))
+            MessageBlock::Text { text, .. } => format!("text {}", quoted(text)),
+            MessageBlock::Thinking {
+                text, signature, ..
+            } => {
+                format!("thinking {} {signature}", quoted(text))
             }
-            MessageBlock::ToolUse { id, name, input } => format!("tool_use {id} {name} {input}"),
+            MessageBlock::ToolUse {
+                id, name, input, ..
+            } => format!("tool_use {id} {name} {input}"),
             MessageBlock::Other { block, .. } => block.get().to_owned(),
         })
         .map(|line| line.trim_end().to_owned())

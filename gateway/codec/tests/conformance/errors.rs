@@ -58,7 +58,7 @@ fn streamed(chunk: &str) -> [String; 2] {
             message
                 .blocks
                 .iter()
-                .all(|block| matches!(block, MessageBlock::Text(_)))
+                .all(|block| matches!(block, MessageBlock::Text { .. }))
         );
         assert_eq!(message.blocks.len(), blocks);
         let (kind, text) = message.error.expect("the answer failed");

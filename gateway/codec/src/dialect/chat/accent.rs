@@ -1,5 +1,7 @@
 //! How one endpoint deviates from Chat Completions, as data.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// Deviations of one endpoint. The default is what the generic
@@ -13,27 +15,54 @@ pub struct Accent {
     pub output_limit_max: Option<u64>,
     /// How reasoning is asked for.
     pub reasoning_ask: ReasoningAsk,
-    /// Values of `reasoning_effort`, weakest first; another value is sent as the
-    /// nearest.
+    /// Words for effort, weakest first; another one is sent as the nearest.
     pub efforts: Vec<String>,
-    /// In which field earlier reasoning goes back.
+    /// How earlier reasoning goes back.
     pub reasoning_back: ReasoningBack,
+    /// What `reasoning_back: always` says where there was no reasoning.
+    pub reasoning_placeholder: String,
+    /// Whether `completion_tokens` leaves reasoning out: it is added.
+    pub reasoning_outside: bool,
     /// What becomes of `system` messages after the first message.
     pub mid_system: MidSystem,
+    /// Values of `tool_choice` that may be sent. For another one the nearest is
+    /// sent, and an instruction at the conversation's end says the rest.
+    pub tool_choice: Vec<Choice>,
+    /// Which ids of tool calls are accepted; others are replaced.
+    pub tool_ids: ToolIds,
+    /// Which JSON schema is understood; what goes beyond it is rewritten.
+    pub schema: Schema,
+    /// How an answer that must fit a schema is asked for.
+    pub output_schema: OutputSchema,
+    /// Whether a tool's `strict` may be sent.
+    pub strict_tools: bool,
     /// Whether `parallel_tool_calls` may be sent.
     pub parallel_tool_calls: bool,
+    /// Whether it only streams: a whole answer is gathered from a stream.
+    pub stream_only: bool,
     /// Whether `stream_options.include_usage` may be sent.
     pub stream_usage: bool,
     /// Most `stop` sequences; the answer is cut at further ones here.
     pub stop_max: usize,
+    /// What `content` may be.
+    pub content: Content,
     /// What an assistant message that only calls tools has as `content`.
     pub empty_content: EmptyContent,
     /// Whether images may be sent; otherwise a text says that one was left out.
     pub images: bool,
+    /// Whether PDFs may be sent, as `file` parts; otherwise as with images.
+    pub files: bool,
     /// Whether `top_k` may be sent.
     pub top_k: bool,
     /// Whether `user` may be sent: a hash of the client's name for its user.
     pub user: bool,
+    /// Top-level members that are accepted; others are dropped and reported.
+    /// Empty: all are.
+    pub params: Vec<String>,
+    /// Top-level members that are refused: dropped and reported.
+    pub drop: Vec<String>,
+    /// Top-level members that every body gets, unless it has them.
+    pub add: BTreeMap<String, serde_json::Value>,
 }
 
 impl Default for Accent {
@@ -44,14 +73,27 @@ impl Default for Accent {
             reasoning_ask: ReasoningAsk::Effort,
             efforts: ["low", "medium", "high"].map(String::from).to_vec(),
             reasoning_back: ReasoningBack::Same,
+            reasoning_placeholder: String::new(),
+            reasoning_outside: false,
             mid_system: MidSystem::Fold,
+            tool_choice: vec![Choice::Auto, Choice::None, Choice::Required, Choice::Named],
+            tool_ids: ToolIds::Any,
+            schema: Schema::Pass,
+            output_schema: OutputSchema::JsonSchema,
+            strict_tools: false,
             parallel_tool_calls: true,
+            stream_only: false,
             stream_usage: true,
             stop_max: 4,
+            content: Content::Parts,
             empty_content: EmptyContent::Null,
             images: true,
+            files: true,
             top_k: false,
             user: true,
+            params: Vec::new(),
+            drop: Vec::new(),
+            add: BTreeMap::new(),
         }
     }
 }
@@ -74,11 +116,22 @@ pub enum ReasoningAsk {
     Effort,
     /// `thinking: {"type": "enabled" | "disabled"}`.
     Thinking,
+    /// The same, and `reasoning_effort` unless it is disabled.
+    ThinkingEffort,
+    /// The same with `clear_thinking: false`: earlier reasoning stays readable.
+    ThinkingKept,
+    /// `enable_thinking`, and `thinking_budget` where there is one.
+    EnableThinking,
+    /// `chat_template_kwargs` with `enable_thinking` and `thinking`, of which a
+    /// model's template reads one.
+    ChatTemplate,
+    /// `reasoning: {"effort": ...}`, or its `max_tokens` where there is a budget.
+    Reasoning,
     /// Not at all.
     None,
 }
 
-/// In which field earlier reasoning goes back to the upstream it came from.
+/// How earlier reasoning goes back to the upstream it came from.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningBack {
@@ -90,6 +143,16 @@ pub enum ReasoningBack {
     ReasoningContent,
     /// In `reasoning`, whatever it came in.
     Reasoning,
+    /// In `reasoning_content` of every message of the model's, with
+    /// `reasoning_placeholder` where there was none.
+    Always,
+    /// As the `reasoning_details` it came with, unmodified; without any, in
+    /// `reasoning`.
+    Details,
+    /// As `thinking` parts ahead of the text.
+    Parts,
+    /// Between `<think>` tags ahead of the text.
+    Tags,
 }
 
 /// What becomes of `system` messages after the first message.
@@ -100,6 +163,72 @@ pub enum MidSystem {
     Fold,
     /// They stay where they are, with role `system`.
     Native,
+    /// They join the first message, at the cost of the prompt cache.
+    Hoist,
+}
+
+/// A value of `tool_choice`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// `"auto"`.
+    Auto,
+    /// `"none"`.
+    None,
+    /// `"required"`.
+    Required,
+    /// An object that names one function.
+    Named,
+}
+
+/// Which ids of tool calls are accepted.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolIds {
+    /// All.
+    Any,
+    /// Those of exactly nine ASCII letters and digits.
+    Alphanumeric9,
+    /// Those of at most 40 characters.
+    Max40,
+}
+
+/// Which JSON schema is understood; `schema.rs` has the tables.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Schema {
+    /// All of it: schemas go as they came, byte for byte.
+    Pass,
+    /// Types, properties and enumerations: what grammars are made of.
+    Minimal,
+    /// Google's subset of OpenAPI.
+    Gemini,
+    /// Moonshot's flavour.
+    Moonshot,
+    /// That of Cerebras.
+    Cerebras,
+}
+
+/// How an answer that must fit a schema is asked for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputSchema {
+    /// `response_format` with the schema.
+    JsonSchema,
+    /// `response_format: {"type": "json_object"}`, and the schema in words.
+    JsonObject,
+    /// In words alone.
+    Instruction,
+}
+
+/// What `content` may be.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A string, or parts where there is more than text.
+    Parts,
+    /// A string: images and files leave a text in their place.
+    Strings,
 }
 
 /// What an assistant message that only calls tools has as `content`.

@@ -64,16 +64,23 @@ pub(super) struct TurnContent<'r> {
     texts: Vec<Piece<'r>>,
     /// Texts and media in order; empty while there are only texts.
     parts: Vec<Part<'r>>,
-    media_allowed: bool,
+    media: Media,
+}
+
+/// Which media may be sent; others leave a text in their place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Media {
+    pub(super) images: bool,
+    pub(super) files: bool,
 }
 
 impl<'r> TurnContent<'r> {
-    /// Nothing yet. Without `media_allowed`, media leave a text in their place.
-    pub(super) fn new(media_allowed: bool) -> Self {
+    /// Nothing yet.
+    pub(super) fn new(media: Media) -> Self {
         Self {
             texts: Vec::new(),
             parts: Vec::new(),
-            media_allowed,
+            media,
         }
     }
 
@@ -98,18 +105,18 @@ impl<'r> TurnContent<'r> {
     ) {
         let none = Cow::Borrowed("");
         match source {
-            _ if !self.media_allowed => {
+            _ if !self.media.images => {
                 losses.report(at, "the upstream takes no images");
                 self.text(Cow::Borrowed("[image omitted: this model takes no images]"));
             }
-            ImageSource::Base64 { media_type, data } => self.media(Part::Image([
+            ImageSource::Base64 { media_type, data } => self.push(Part::Image([
                 Cow::Borrowed("data:"),
                 Cow::Borrowed(media_type.escaped()),
                 Cow::Borrowed(";base64,"),
                 Cow::Borrowed(data.escaped()),
             ])),
             ImageSource::Url(url) => {
-                self.media(Part::Image([
+                self.push(Part::Image([
                     Cow::Borrowed(url.escaped()),
                     none.clone(),
                     none.clone(),
@@ -126,7 +133,7 @@ impl<'r> TurnContent<'r> {
     /// Add a document: a PDF as a file, anything textual as text.
     pub(super) fn document(&mut self, raw: &'r RawValue, at: &Path<'_>, losses: &mut Losses) {
         match document(raw) {
-            Some(Document::Pdf(data)) if self.media_allowed => self.media(Part::Pdf(data)),
+            Some(Document::Pdf(data)) if self.media.files => self.push(Part::Pdf(data)),
             Some(Document::Text(text)) => self.text(text),
             Some(Document::Pdf(_)) | None => {
                 losses.report(at, "a document that cannot be sent here");
@@ -152,6 +159,11 @@ impl<'r> TurnContent<'r> {
                     .push(Cow::Borrowed("Error: the tool gave no reason")),
             }
         }
+    }
+
+    /// Whether PDFs may be sent.
+    pub(super) fn takes_files(&self) -> bool {
+        self.media.files
     }
 
     /// Whether nothing was added.
@@ -180,7 +192,7 @@ impl<'r> TurnContent<'r> {
         self.parts.clear();
     }
 
-    fn media(&mut self, part: Part<'r>) {
+    fn push(&mut self, part: Part<'r>) {
         self.parts.extend(self.texts.drain(..).map(Part::Text));
         self.parts.push(part);
     }

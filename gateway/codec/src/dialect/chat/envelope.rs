@@ -2,12 +2,19 @@
 //!
 //! Clients return thinking blocks with their signature verbatim, so the
 //! signature carries what the next request needs to know: whose reasoning it
-//! is, and the field it came in. Versioned, and never sent to Anthropic.
+//! is, the field it came in, and what the text cannot hold. Versioned, and
+//! never sent to Anthropic.
+//!
+//! ```text
+//! sluice1.FIELD.FAMILY
+//! sluice2.FIELD.LENGTH.FAMILY PAYLOAD     LENGTH: bytes of FAMILY, no space
+//! ```
 
-use serde_json::value::RawValue;
+/// Begins an envelope without a payload.
+const PLAIN: &str = "sluice1.";
 
-/// Begins every envelope of this version.
-const PREFIX: &str = "sluice1.";
+/// Begins an envelope with a payload.
+const LOADED: &str = "sluice2.";
 
 /// What a signature of ours says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,30 +23,39 @@ pub(super) struct Envelope<'a> {
     pub(super) family: &'a str,
     /// The field it came in.
     pub(super) field: &'a str,
-    /// Its `reasoning_details`, an array as JSON text, if it came with any.
-    pub(super) details: Option<&'a str>,
+    /// What must go back beside the text: JSON, but whoever opens the envelope
+    /// has it from the client, and checks that it is.
+    pub(super) payload: Option<&'a str>,
 }
 
 impl<'a> Envelope<'a> {
     /// The signature's text.
     pub(super) fn seal(&self) -> String {
-        let head = format!("{PREFIX}{}.{}", self.field, self.family);
-        self.details
-            .map_or_else(|| head.clone(), |details| format!("{head}\n{details}"))
+        let Self {
+            family,
+            field,
+            payload,
+        } = self;
+        match payload {
+            None => format!("{PLAIN}{field}.{family}"),
+            Some(payload) => format!("{LOADED}{field}.{}.{family}{payload}", family.len()),
+        }
     }
 
     /// Read a signature; none if it is not one of ours.
     pub(super) fn open(signature: &'a str) -> Option<Self> {
-        let (field, rest) = signature.strip_prefix(PREFIX)?.split_once('.')?;
-        let (family, details) = match rest.split_once('\n') {
-            Some((family, details)) => (family, Some(details)),
-            None => (rest, None),
+        let (field, family, payload) = match signature.strip_prefix(PLAIN) {
+            Some(rest) => {
+                let (field, family) = rest.split_once('.')?;
+                (field, family, None)
+            }
+            None => {
+                let (field, rest) = signature.strip_prefix(LOADED)?.split_once('.')?;
+                let (length, rest) = rest.split_once('.')?;
+                let (family, payload) = rest.split_at_checked(length.parse().ok()?)?;
+                (field, family, Some(payload))
+            }
         };
-        // What a client sends back goes into a body: it must be what we sealed.
-        let is_array = |text: &str| serde_json::from_str::<Vec<&RawValue>>(text).is_ok();
-        if !details.is_none_or(is_array) {
-            return None;
-        }
         matches!(
             field,
             "reasoning"
@@ -52,7 +68,7 @@ impl<'a> Envelope<'a> {
         .then_some(Self {
             family,
             field,
-            details,
+            payload,
         })
     }
 }
@@ -63,17 +79,14 @@ mod tests {
 
     #[test]
     fn opens_what_it_sealed_and_nothing_else() {
-        let envelope = Envelope {
-            family: "up.stream",
-            field: "reasoning",
-            details: None,
-        };
-        assert_eq!(Envelope::open(&envelope.seal()), Some(envelope));
-        let envelope = Envelope {
-            details: Some("[{\"x\":\"\\n\"}]"),
-            ..envelope
-        };
-        assert_eq!(Envelope::open(&envelope.seal()), Some(envelope));
+        for payload in [None, Some(r#"[{"type":"a.b"}]"#), Some("")] {
+            let envelope = Envelope {
+                family: "up.stream",
+                field: "reasoning",
+                payload,
+            };
+            assert_eq!(Envelope::open(&envelope.seal()), Some(envelope));
+        }
         for foreign in [
             "",
             "sluice1.",
@@ -81,7 +94,9 @@ mod tests {
             "sluice1.evil\".f",
             "EqQBCkgIBhABGAIiQL8",
             "sluice2.reasoning.f",
-            "sluice1.reasoning.f\n[],\"x\":[]",
+            "sluice2.reasoning.9.f",
+            "sluice2.reasoning.1.\u{e9}",
+            "sluice3.reasoning.f",
         ] {
             assert_eq!(Envelope::open(foreign), None, "{foreign}");
         }

@@ -6,20 +6,33 @@
 
 mod accent;
 mod calls;
+mod choice;
 mod chunk;
+mod client;
 mod content;
 mod details;
 mod envelope;
 mod error;
+mod ids;
+mod members;
 mod names;
+mod replay;
 mod request;
+mod schema;
 mod stops;
 mod stream;
 mod tags;
 mod typed;
 mod usage;
 
-pub use accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
+pub use accent::{
+    Accent, Choice, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
+    ReasoningBack, Schema, ToolIds,
+};
+pub use client::{
+    ClientRequest, Completion, CompletionStreamEncoder, check_translatable, decode_client_request,
+    encode_completion, encode_error, forward_request,
+};
 pub use error::decode_error;
 pub use names::Names;
 pub use request::{EncodeOptions, Encoded, encode_request};

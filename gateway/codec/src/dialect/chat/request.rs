@@ -9,21 +9,26 @@
 //! ```
 //! What it writes for a message depends on that message and earlier ones alone,
 //! so the next turn's body begins with this one's, as prompt caches demand.
+//! Two things that an accent can ask for are at odds with that: `mid_system:
+//! hoist`, and an instruction in the last user message for what no parameter says.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::accent::{Accent, EmptyContent, MidSystem, OutputLimit, ReasoningAsk, ReasoningBack};
-use super::content::{Part, Piece, TurnContent, escaped, is_pdf, search_result};
-use super::envelope::Envelope;
+use super::accent::{
+    Accent, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
+};
+use super::choice::{Plan, Sent};
+use super::content::{Media, Piece, TurnContent, escaped, is_pdf, search_result};
+use super::ids::Ids;
+use super::members;
 use super::names::{Names, hash};
+use super::replay::{FOREIGN, Replay, write_joined};
+use super::schema::{Root, write_schema};
 use super::typed;
 use crate::fields::{Extras, Path};
-use crate::ir::{
-    Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool, ToolChoiceKind,
-};
+use crate::ir::{Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool};
 use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
 
 /// Claude Code's first system block changes with every build and prompt; sent
@@ -94,9 +99,12 @@ pub fn encode_request(
         accent: options.accent,
         losses: Losses::default(),
         names: Names::default(),
-        call_ids: HashMap::new(),
+        ids: Ids::default(),
+        plan: Plan::default(),
+        instructions: Vec::new(),
         out: Vec::new(),
     };
+    encoder.plan();
     let mut body = ObjectWriter::with_capacity(encoder.size_hint());
     body.string("model", options.model);
     body.member("messages", |out| encoder.messages(out));
@@ -105,7 +113,8 @@ pub fn encode_request(
     encoder.reasoning(&mut body);
     encoder.stream(&mut body);
     encoder.report_extras(&request.extras, &Path::Root);
-    let (body, members) = body.finish();
+    members::add(&mut body, options.accent);
+    let (body, members) = members::retain(body, options.accent, &mut encoder.losses);
     Ok(Encoded {
         body,
         members,
@@ -120,8 +129,10 @@ struct Encoder<'r, 'o> {
     accent: &'o Accent,
     losses: Losses,
     names: Names,
-    /// Call ids in use, and how often the client used each.
-    call_ids: HashMap<String, usize>,
+    ids: Ids,
+    plan: Plan<'r>,
+    /// What the conversation ends with, for want of parameters that say it.
+    instructions: Vec<String>,
     /// The messages array being written.
     out: Vec<u8>,
 }
@@ -190,8 +201,14 @@ impl<'r> Encoder<'r, '_> {
             .iter()
             .map(|block| (block, at.key("system")));
         let at_messages = at.key("messages");
+        let hoisted = self.request.messages[leading.len()..]
+            .iter()
+            .filter(|message| {
+                self.accent.mid_system == MidSystem::Hoist && message.role == Role::System
+            });
         let more = leading
             .iter()
+            .chain(hoisted)
             .flat_map(|message| &message.content)
             .map(|block| (block, at_messages));
         for (i, (block, at)) in blocks.chain(more).enumerate() {
@@ -258,7 +275,11 @@ impl<'r> Encoder<'r, '_> {
                 }
             }
         }
-        let mut content = TurnContent::new(self.accent.images);
+        let takes_parts = self.accent.content == Content::Parts;
+        let mut content = TurnContent::new(Media {
+            images: takes_parts && self.accent.images,
+            files: takes_parts && self.accent.files,
+        });
         for call in pending {
             self.tool_message(call, &mut content);
         }
@@ -266,18 +287,28 @@ impl<'r> Encoder<'r, '_> {
             let at = at.index(i);
             let at = at.key("content");
             let at = at.index(j);
-            if role == Role::System && self.accent.mid_system == MidSystem::Native {
-                self.user_message(&mut content);
-                self.native_system(block, &at);
-            } else {
-                self.user_block(block, role, &at, &mut content);
+            match self.accent.mid_system {
+                MidSystem::Native if role == Role::System => {
+                    self.user_message(&mut content);
+                    self.native_system(block, &at);
+                }
+                // They stand in the first message.
+                MidSystem::Hoist if role == Role::System => {}
+                _ => self.user_block(block, role, &at, &mut content),
+            }
+        }
+        if first + run.len() == self.request.messages.len() {
+            for instruction in std::mem::take(&mut self.instructions) {
+                content.text(escaped(&format!(
+                    "<system-reminder>\n{instruction}\n</system-reminder>"
+                )));
             }
         }
         self.user_message(&mut content);
     }
 
     fn tool_message(&mut self, call: Pending<'r>, media: &mut TurnContent<'r>) {
-        let mut result = TurnContent::new(false);
+        let mut result = TurnContent::new(Media::default());
         if let Some((blocks, is_error, at)) = call.result {
             for (k, block) in blocks.iter().enumerate() {
                 let parent = Path::Key(&Path::Root, &at);
@@ -314,7 +345,7 @@ impl<'r> Encoder<'r, '_> {
                 media.text(escaped(&format!("[image of the result of call {call}]")));
                 media.image(source, at, &mut self.losses);
             }
-            Block::Document(raw) if self.accent.images && is_pdf(raw) => {
+            Block::Document(raw) if media.takes_files() && is_pdf(raw) => {
                 result.text(Cow::Borrowed("[document follows]"));
                 media.text(escaped(&format!("[document of the result of call {call}]")));
                 media.document(raw, at, &mut self.losses);
@@ -411,8 +442,8 @@ impl<'r> Encoder<'r, '_> {
         let at = at.index(index);
         self.report_extras(&message.extras, &at);
         let at = at.key("content");
-        let (mut texts, mut reasoning, mut calls) = (Vec::new(), Vec::new(), Vec::new());
-        let mut details: Vec<&RawValue> = Vec::new();
+        let (mut texts, mut calls) = (Vec::new(), Vec::new());
+        let mut replay = Replay::new(self.accent, self.options.family);
         for (j, block) in message.content.iter().enumerate() {
             match block {
                 Block::Text { text, extras } => {
@@ -421,17 +452,11 @@ impl<'r> Encoder<'r, '_> {
                         texts.push(Cow::Borrowed(text.escaped()));
                     }
                 }
-                Block::Thinking { text, signature } => match self.reasoning_field(signature) {
-                    Some((_, Some(array))) => {
-                        let items: Vec<&RawValue> = serde_json::from_str(array).unwrap_or_default();
-                        details.extend(items);
+                Block::Thinking { text, signature } => {
+                    if !replay.add(text, signature) {
+                        self.losses.report(at.index(j), FOREIGN);
                     }
-                    Some((field, None)) => reasoning.push((field, Cow::Borrowed(text.escaped()))),
-                    None => self.losses.report(
-                        at.index(j),
-                        "reasoning goes back only to the upstream it came from",
-                    ),
-                },
+                }
                 Block::ToolUse {
                     id,
                     name,
@@ -448,34 +473,20 @@ impl<'r> Encoder<'r, '_> {
             }
         }
         if texts.is_empty() && calls.is_empty() {
-            if !reasoning.is_empty() || !details.is_empty() {
+            if !replay.is_empty() {
                 self.losses
                     .report(at, "reasoning that neither text nor a call follows");
             }
             return Vec::new();
         }
         self.begin_message("assistant");
-        let as_parts = reasoning
-            .first()
-            .is_some_and(|(field, _)| *field == "content");
-        match (texts.is_empty(), self.accent.empty_content) {
-            _ if as_parts => write_parts(&mut self.out, &reasoning, &texts),
-            (true, EmptyContent::Null) => self.out.extend_from_slice(b"null"),
-            _ => write_joined(&mut self.out, &texts, "\\n"),
-        }
-        if let Some((field, _)) = reasoning.first().filter(|_| !as_parts) {
-            self.out.extend_from_slice(b",\"");
-            self.out.extend_from_slice(field.as_bytes());
-            self.out.extend_from_slice(b"\":");
-            let texts: Vec<_> = reasoning.into_iter().map(|(_, text)| text).collect();
-            write_joined(&mut self.out, &texts, "\\n");
-        }
-        if !details.is_empty() {
-            self.out.extend_from_slice(b",\"reasoning_details\":");
-            write_array(&mut self.out, &details, |out, item| {
-                out.extend_from_slice(item.get().as_bytes());
+        if !replay.write_content(&mut self.out, &texts) {
+            self.out.extend_from_slice(match self.accent.empty_content {
+                EmptyContent::Null => b"null",
+                EmptyContent::Empty => b"\"\"",
             });
         }
+        replay.write_member(&mut self.out);
         let pending = self.tool_calls(&calls);
         self.end_message();
         pending
@@ -490,9 +501,9 @@ impl<'r> Encoder<'r, '_> {
             return pending;
         }
         self.out.extend_from_slice(b",\"tool_calls\":");
-        let (out, names, ids) = (&mut self.out, &mut self.names, &mut self.call_ids);
+        let (out, names, ids) = (&mut self.out, &mut self.names, &mut self.ids);
         write_array(out, calls, |out, (id, name, input)| {
-            let sent_id = unused_id(ids, id);
+            let sent_id = ids.unused(id, self.accent.tool_ids);
             out.extend_from_slice(b"{\"id\":");
             write_str(out, &sent_id);
             out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
@@ -509,25 +520,6 @@ impl<'r> Encoder<'r, '_> {
         pending
     }
 
-    /// The field in which reasoning with this signature goes back, if it does, and
-    /// the details that take the place of its text.
-    fn reasoning_field<'s>(&self, signature: &'s str) -> Option<(&'static str, Option<&'s str>)> {
-        let envelope =
-            Envelope::open(signature).filter(|envelope| envelope.family == self.options.family)?;
-        let field = match (self.accent.reasoning_back, envelope.field) {
-            // Templates cut earlier reasoning out of the text themselves.
-            (ReasoningBack::Never, _) | (ReasoningBack::Same, "tags") => return None,
-            (ReasoningBack::Same, "reasoning_details") if envelope.details.is_some() => {
-                return Some(("reasoning_details", envelope.details));
-            }
-            (ReasoningBack::Reasoning, _) | (ReasoningBack::Same, "reasoning") => "reasoning",
-            (ReasoningBack::Same, "reasoning_text") => "reasoning_text",
-            (ReasoningBack::Same, "content") => "content",
-            _ => "reasoning_content",
-        };
-        Some((field, None))
-    }
-
     fn report_extras(&mut self, extras: &Extras<'_>, at: &Path<'_>) {
         for (key, value) in extras {
             // Absent in all but name.
@@ -537,22 +529,6 @@ impl<'r> Encoder<'r, '_> {
             }
         }
     }
-}
-
-/// Reasoning and text as parts of the content: Mistral refuses reasoning in a
-/// field of its own. <https://docs.mistral.ai/capabilities/reasoning> (seen 2026-11)
-fn write_parts(out: &mut Vec<u8>, reasoning: &[(&str, Piece<'_>)], texts: &[Piece<'_>]) {
-    let thinking = reasoning.iter().map(|(_, text)| (true, text));
-    let parts = thinking.chain(texts.iter().map(|text| (false, text)));
-    write_array(out, parts, |out, (is_thinking, text)| {
-        if is_thinking {
-            out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":[");
-        }
-        Part::Text(Cow::Borrowed(text)).write(out);
-        if is_thinking {
-            out.extend_from_slice(b"]}");
-        }
-    });
 }
 
 /// Whether an assistant's message has anything to say in Chat Completions.
@@ -565,19 +541,6 @@ fn speaks(message: &RequestMessage<'_>) -> bool {
     message.role == Role::Assistant && message.content.iter().any(says)
 }
 
-/// Two calls under one id could not be told apart by their results: the second
-/// `id` gets a number.
-fn unused_id(ids: &mut HashMap<String, usize>, id: &str) -> String {
-    let mut sent = id.to_owned();
-    while ids.contains_key(&sent) {
-        let times = ids.entry(id.to_owned()).or_insert(1);
-        *times += 1;
-        sent = format!("{id}_{times}");
-    }
-    ids.insert(sent.clone(), 1);
-    sent
-}
-
 /// The arguments of a call as the model wrote them: Claude Code returns what it
 /// could not parse as `{"__unparsedToolInput":{"raw":...}}`, which stays an
 /// object, since strict vendors refuse any other text here.
@@ -588,50 +551,55 @@ fn arguments(input: &RawValue) -> &str {
     }
 }
 
-/// A string literal of escaped pieces.
-fn write_joined(out: &mut Vec<u8>, pieces: &[Piece<'_>], separator: &str) {
-    out.push(b'"');
-    for (i, piece) in pieces.iter().enumerate() {
-        if i > 0 {
-            out.extend_from_slice(separator.as_bytes());
-        }
-        out.extend_from_slice(piece.as_bytes());
-    }
-    out.push(b'"');
-}
-
 // === everything but messages ===
 
 impl<'r> Encoder<'r, '_> {
-    fn tools(&mut self, body: &mut ObjectWriter) {
+    /// Decide on the tools: what the conversation ends with depends on it.
+    fn plan(&mut self) {
         let tools = self.callable_tools();
+        let choice = self.request.tool_choice.as_ref().map(|choice| &choice.kind);
+        let has_calls = self.request.call_ids().next().is_some();
+        self.plan = Plan::new(tools, choice, &self.accent.tool_choice, has_calls);
+        if let Some(loss) = self.plan.loss {
+            self.losses.report("tool_choice", loss);
+        }
+        self.instructions.extend(self.plan.instruction.take());
+        if let Some(schema) = self.request.output_schema
+            && self.accent.output_schema != OutputSchema::JsonSchema
+        {
+            let schema = schema.get();
+            self.instructions.push(format!(
+                "Answer with one JSON object and nothing else. It must fit this JSON schema:\n{schema}"
+            ));
+            self.losses.report(
+                "output_config.format",
+                "the upstream takes no schema; an instruction says it instead",
+            );
+        }
+    }
+
+    fn tools(&mut self, body: &mut ObjectWriter) {
+        let tools = std::mem::take(&mut self.plan.tools);
         if tools.is_empty() {
             return;
         }
-        let names = &mut self.names;
         body.member("tools", |out| {
-            write_array(out, &tools, |out, tool| write_tool(out, tool, names))
+            write_array(out, &tools, |out, tool| self.tool(out, tool));
         });
         let Some(choice) = &self.request.tool_choice else {
             return;
         };
-        if let ToolChoiceKind::Tool(name) = &choice.kind
-            && !tools.iter().any(|tool| tool.name == *name)
-        {
-            self.losses
-                .report("tool_choice", "it names a tool that cannot be sent");
-            return;
+        if let Some(sent) = self.plan.choice {
+            let names = &mut self.names;
+            body.member("tool_choice", |out| match sent {
+                Sent::Word(word) => write_str(out, word),
+                Sent::Named(name) => {
+                    out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+                    write_str(out, &names.legal(name));
+                    out.extend_from_slice(b"}}");
+                }
+            });
         }
-        body.member("tool_choice", |out| match &choice.kind {
-            ToolChoiceKind::Auto => out.extend_from_slice(b"\"auto\""),
-            ToolChoiceKind::Any => out.extend_from_slice(b"\"required\""),
-            ToolChoiceKind::None => out.extend_from_slice(b"\"none\""),
-            ToolChoiceKind::Tool(name) => {
-                out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
-                write_str(out, &names.legal(name));
-                out.extend_from_slice(b"}}");
-            }
-        });
         if choice.disable_parallel {
             if self.accent.parallel_tool_calls {
                 body.raw("parallel_tool_calls", "false");
@@ -642,6 +610,40 @@ impl<'r> Encoder<'r, '_> {
                 );
             }
         }
+    }
+
+    fn tool(&mut self, out: &mut Vec<u8>, tool: &Tool<'_>) {
+        let root = Path::Root;
+        let at = root.key("tools");
+        let at = at.key(&tool.name);
+        out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+        write_str(out, &self.names.legal(&tool.name));
+        if let Some((description, _)) = typed::written_out(tool).filter(|_| tool.schema.is_none()) {
+            out.extend_from_slice(b",\"description\":");
+            write_str(out, description);
+        } else if let Some(description) = &tool.description {
+            out.extend_from_slice(b",\"description\":");
+            write_joined(out, &[Cow::Borrowed(description.escaped())], "");
+        }
+        out.extend_from_slice(b",\"parameters\":");
+        match typed::schema(tool) {
+            Some(schema) => {
+                let (dialect, at) = (self.accent.schema, at.key("input_schema"));
+                write_schema(out, schema, dialect, Root::Object, &at, &mut self.losses);
+            }
+            None => out.extend_from_slice(br#"{"type":"object","properties":{}}"#),
+        }
+        match tool.strict {
+            Some(strict) if self.accent.strict_tools => {
+                out.extend_from_slice(b",\"strict\":");
+                out.extend_from_slice(if strict { b"true" } else { b"false" });
+            }
+            Some(true) => self
+                .losses
+                .report(at.key("strict"), "the upstream has no such switch"),
+            _ => {}
+        }
+        out.extend_from_slice(b"}}");
     }
 
     /// The tools that the model may call: those of the client, and deferred ones
@@ -708,22 +710,31 @@ impl<'r> Encoder<'r, '_> {
             .iter()
             .filter(|text| !text.is_empty())
             .collect();
-        // The decoder looks for all of them, also for those that are not sent.
-        if !stops.is_empty() && self.accent.stop_max > 0 {
+        // The decoder looks for all of them, also for those that are not sent: none
+        // is lost.
+        let is_sent = self.accent.stop_max > 0 && members::is_accepted("stop", self.accent);
+        if !stops.is_empty() && is_sent {
             body.member("stop", |out| {
                 write_array(out, stops.iter().take(self.accent.stop_max), |out, text| {
                     write_joined(out, &[Cow::Borrowed(text.escaped())], "");
                 });
             });
         }
-        if let Some(schema) = request.output_schema {
-            body.member("response_format", |out| {
+        match (self.accent.output_schema, request.output_schema) {
+            (OutputSchema::JsonSchema, Some(schema)) => body.member("response_format", |out| {
                 out.extend_from_slice(
                     b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\",\"schema\":",
                 );
-                out.extend_from_slice(schema.get().as_bytes());
+                let root = Path::Root;
+                let at = root.key("output_config");
+                let (dialect, at) = (self.accent.schema, at.key("format"));
+                write_schema(out, schema, dialect, Root::Any, &at, &mut self.losses);
                 out.extend_from_slice(b"}}");
-            });
+            }),
+            (OutputSchema::JsonObject, Some(_)) => {
+                body.raw("response_format", r#"{"type":"json_object"}"#);
+            }
+            _ => {}
         }
         if let Some(user) = request
             .user_id
@@ -737,24 +748,31 @@ impl<'r> Encoder<'r, '_> {
 
     fn reasoning(&mut self, body: &mut ObjectWriter) {
         let wanted = self.wanted_effort();
+        let effort = wanted.and_then(|effort| nearest_effort(effort, &self.accent.efforts));
+        let is_on = self.request.thinking != Some(Thinking::Disabled);
         match self.accent.reasoning_ask {
             ReasoningAsk::Effort => {
-                if let Some(effort) =
-                    wanted.and_then(|effort| nearest_effort(effort, &self.accent.efforts))
-                {
+                if let Some(effort) = effort {
                     body.string("reasoning_effort", effort);
                 }
             }
-            ReasoningAsk::Thinking => {
-                if let Some(thinking) = self.request.thinking {
-                    let on = thinking != Thinking::Disabled;
-                    body.raw(
-                        "thinking",
-                        if on {
-                            r#"{"type":"enabled"}"#
-                        } else {
-                            r#"{"type":"disabled"}"#
-                        },
+            ReasoningAsk::Reasoning => self.reasoning_object(body, effort),
+            ReasoningAsk::ThinkingEffort => {
+                self.reasoning_switch(body);
+                // Where it is off, an effort beside it is refused.
+                if let Some(effort) = effort.filter(|_| is_on) {
+                    body.string("reasoning_effort", effort);
+                }
+            }
+            ReasoningAsk::Thinking
+            | ReasoningAsk::ThinkingKept
+            | ReasoningAsk::EnableThinking
+            | ReasoningAsk::ChatTemplate => {
+                self.reasoning_switch(body);
+                if is_on && self.request.effort.is_some() {
+                    self.losses.report(
+                        "output_config.effort",
+                        "the upstream switches reasoning on and off, without levels",
                     );
                 }
             }
@@ -763,6 +781,50 @@ impl<'r> Encoder<'r, '_> {
                     .report("thinking", "the upstream has no switch for reasoning");
             }
             ReasoningAsk::None => {}
+        }
+    }
+
+    /// Reasoning on or off, if the client says which.
+    fn reasoning_switch(&self, body: &mut ObjectWriter) {
+        let Some(thinking) = self.request.thinking else {
+            return;
+        };
+        let is_on = thinking != Thinking::Disabled;
+        match self.accent.reasoning_ask {
+            ReasoningAsk::EnableThinking => {
+                body.raw("enable_thinking", if is_on { "true" } else { "false" });
+                if let Thinking::Enabled { budget_tokens } = thinking {
+                    body.member("thinking_budget", |out| write_count(out, budget_tokens));
+                }
+            }
+            ReasoningAsk::ChatTemplate => {
+                let switch = format!(r#"{{"enable_thinking":{is_on},"thinking":{is_on}}}"#);
+                body.raw("chat_template_kwargs", &switch);
+            }
+            ReasoningAsk::ThinkingKept if is_on => {
+                body.raw("thinking", r#"{"type":"enabled","clear_thinking":false}"#);
+            }
+            _ if is_on => body.raw("thinking", r#"{"type":"enabled"}"#),
+            _ => body.raw("thinking", r#"{"type":"disabled"}"#),
+        }
+    }
+
+    /// OpenRouter's object, which takes a budget or an effort.
+    fn reasoning_object(&self, body: &mut ObjectWriter, effort: Option<&str>) {
+        match (self.request.thinking, effort) {
+            (Some(Thinking::Enabled { budget_tokens }), _) => {
+                body.raw("reasoning", &format!(r#"{{"max_tokens":{budget_tokens}}}"#));
+            }
+            (_, Some(effort)) => body.member("reasoning", |out| {
+                out.extend_from_slice(b"{\"effort\":");
+                write_str(out, effort);
+                out.push(b'}');
+            }),
+            (Some(thinking), None) => {
+                let is_on = thinking != Thinking::Disabled;
+                body.raw("reasoning", &format!(r#"{{"enabled":{is_on}}}"#));
+            }
+            (None, None) => {}
         }
     }
 
@@ -782,7 +844,7 @@ impl<'r> Encoder<'r, '_> {
     }
 
     fn stream(&mut self, body: &mut ObjectWriter) {
-        if self.request.stream {
+        if self.request.stream || self.accent.stream_only {
             body.raw("stream", "true");
             if self.accent.stream_usage {
                 body.raw("stream_options", r#"{"include_usage":true}"#);
@@ -813,28 +875,6 @@ impl<'r> Encoder<'r, '_> {
         });
         512 + messages + tools.sum::<usize>() + self.request.system.iter().map(text).sum::<usize>()
     }
-}
-
-fn write_tool(out: &mut Vec<u8>, tool: &Tool<'_>, names: &mut Names) {
-    out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
-    write_str(out, &names.legal(&tool.name));
-    if let Some((description, _)) = typed::written_out(tool).filter(|_| tool.schema.is_none()) {
-        out.extend_from_slice(b",\"description\":");
-        write_str(out, description);
-    } else if let Some(description) = &tool.description {
-        out.extend_from_slice(b",\"description\":");
-        write_joined(out, &[Cow::Borrowed(description.escaped())], "");
-    }
-    out.extend_from_slice(b",\"parameters\":");
-    out.extend_from_slice(typed::schema(tool).as_bytes());
-    if let Some(strict) = tool.strict {
-        out.extend_from_slice(if strict {
-            b",\"strict\":true"
-        } else {
-            b",\"strict\":false"
-        });
-    }
-    out.extend_from_slice(b"}}");
 }
 
 /// The value that the upstream knows and that is nearest to `wanted`. `none`

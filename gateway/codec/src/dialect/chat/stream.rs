@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::accent::{Accent, ReasoningBack};
 use super::calls::{Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
 use super::details::Details;
@@ -33,6 +34,10 @@ pub struct DecodeOptions {
     id_seed: u64,
     taken: Vec<u64>,
     stops: Stops,
+    /// Whether `completion_tokens` leaves reasoning out.
+    reasoning_outside: bool,
+    /// Whether `reasoning_details` are kept, to go back.
+    keeps_details: bool,
 }
 
 impl DecodeOptions {
@@ -47,6 +52,20 @@ impl DecodeOptions {
             id_seed,
             taken,
             stops: Stops::new(stops.map(|text| text.decoded().into_owned())),
+            reasoning_outside: false,
+            keeps_details: true,
+        }
+    }
+
+    /// The same, for an endpoint with this accent.
+    pub fn with_accent(self, accent: &Accent) -> Self {
+        Self {
+            reasoning_outside: accent.reasoning_outside,
+            keeps_details: matches!(
+                accent.reasoning_back,
+                ReasoningBack::Same | ReasoningBack::Details
+            ),
+            ..self
         }
     }
 }
@@ -68,7 +87,7 @@ pub struct StreamDecoder {
     usage: Option<Usage>,
     /// The field that the open thinking block came in.
     reasoning_field: &'static str,
-    /// What came beside the reasoning and must go back with it.
+    /// What that block's signature has to hold.
     details: Details,
     /// Anything that reads like a chunk has come.
     answered: bool,
@@ -251,7 +270,7 @@ impl StreamDecoder {
         ];
         let details = delta.reasoning_details.map(items).unwrap_or_default();
         for raw in &details {
-            if !self.details.add(raw) {
+            if self.options.keeps_details && !self.details.add(raw) {
                 self.report_once(
                     "choices[0].delta.reasoning_details",
                     "too large to go back with the conversation",
@@ -466,16 +485,14 @@ impl StreamDecoder {
         if !self.details.is_empty() && !self.sequencer.is_thinking() {
             self.start(sink);
             self.sequencer.begin_thinking(sink);
+            self.reasoning_field = "reasoning_details";
         }
         if self.sequencer.is_thinking() {
             let details = self.details.take();
             let envelope = Envelope {
                 family: &self.options.family,
-                field: match details {
-                    Some(_) => "reasoning_details",
-                    None => self.reasoning_field,
-                },
-                details: details.as_deref(),
+                field: self.reasoning_field,
+                payload: details.as_deref(),
             };
             self.sequencer.sign(&envelope.seal(), sink);
         }
@@ -491,7 +508,7 @@ impl StreamDecoder {
     /// Counts are cumulative where they come more than once: the last counts.
     fn take_usage(&mut self, raw: Option<&RawValue>) {
         let Some(raw) = raw else { return };
-        match decode_usage(raw) {
+        match decode_usage(raw, self.options.reasoning_outside) {
             Some(usage) => self.usage = Some(usage),
             None => self.report_once("usage", "malformed, taken as absent"),
         }
@@ -524,8 +541,8 @@ impl StreamDecoder {
             .filter(|_| stop == StopReason::StopSequence);
         self.sequencer.stop(
             Stop {
-                reason: stop,
                 sequence: sequence.map(Cow::Owned),
+                ..Stop::new(stop)
             },
             sink,
         );

@@ -47,12 +47,14 @@ pub(super) fn is_callable(tool: &Tool<'_>) -> bool {
     tool.schema.is_some() || tool.vendor_kind.is_none() || written_out(tool).is_some()
 }
 
-/// The tool's schema as it goes out.
-pub(super) fn schema<'t>(tool: &Tool<'t>) -> &'t str {
-    match tool.schema.map(RawValue::get) {
-        Some(schema) if schema != "{}" => schema,
-        _ => written_out(tool).map_or(r#"{"type":"object","properties":{}}"#, |(_, schema)| schema),
-    }
+/// The tool's schema, its own or written out; none if it says nothing.
+pub(super) fn schema<'t>(tool: &Tool<'t>) -> Option<&'t RawValue> {
+    tool.schema
+        .filter(|schema| schema.get() != "{}")
+        .or_else(|| {
+            let (_, schema) = written_out(tool)?;
+            serde_json::from_str(schema).ok()
+        })
 }
 
 #[cfg(test)]

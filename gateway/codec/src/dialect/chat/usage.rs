@@ -9,8 +9,9 @@ use crate::json::as_count;
 /// The counts in a `usage` object; none if it holds no usable ones.
 ///
 /// OpenAI counts cached tokens into the prompt, Anthropic does not:
-/// `input = prompt - read - written`, never below 0.
-pub(super) fn decode_usage(raw: &RawValue) -> Option<Usage> {
+/// `input = prompt - read - written`, never below 0. Reasoning is counted into
+/// the completion, unless the vendor leaves it `outside`.
+pub(super) fn decode_usage(raw: &RawValue, outside: bool) -> Option<Usage> {
     let mut usage = Fields::of(raw, &Path::Root).ok()?;
     let mut prompt_details = details(&mut usage, "prompt_tokens_details");
     let mut completion_details = details(&mut usage, "completion_tokens_details");
@@ -32,7 +33,7 @@ pub(super) fn decode_usage(raw: &RawValue) -> Option<Usage> {
     let mut output = completion.unwrap_or(0);
     // xAI and Perplexity count reasoning beside the completion, and the total
     // tells (seen 2026-11).
-    if total == Some(prompt.saturating_add(output).saturating_add(reasoning)) {
+    if outside || total == Some(prompt.saturating_add(output).saturating_add(reasoning)) {
         output = output.saturating_add(reasoning);
     }
     let mut decoded = Usage {
@@ -75,7 +76,8 @@ mod tests {
     #[track_caller]
     fn check(json: &str, expected: Option<(u64, u64, u64, u64)>) {
         let raw: &RawValue = serde_json::from_str(json).unwrap();
-        let got = decode_usage(raw).map(|u| (u.input, u.cache_read, u.cache_write, u.output));
+        let got =
+            decode_usage(raw, false).map(|u| (u.input, u.cache_read, u.cache_write, u.output));
         assert_eq!(got, expected, "{json}");
     }
 
@@ -97,6 +99,14 @@ mod tests {
             r#"{"prompt_tokens":10,"completion_tokens":3,"cached_tokens":12}"#,
             Some((0, 10, 0, 3)),
         );
+    }
+
+    #[test]
+    fn reasoning_outside_is_added() {
+        let json = r#"{"prompt_tokens":1,"completion_tokens":3,"completion_tokens_details":{"reasoning_tokens":5}}"#;
+        let raw: &RawValue = serde_json::from_str(json).unwrap();
+        let output = |outside| decode_usage(raw, outside).map(|usage| usage.output);
+        assert_eq!((output(false), output(true)), (Some(3), Some(8)));
     }
 
     #[test]

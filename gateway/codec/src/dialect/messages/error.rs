@@ -1,6 +1,11 @@
-//! Messages errors: kinds, statuses, and the body.
+//! Messages errors: kinds, statuses, and the body, written and read.
 
-use crate::json::{ObjectWriter, write_str};
+use serde_json::value::RawValue;
+
+use crate::fields::{Fields, Path};
+use crate::ir::UpstreamError;
+use crate::json::{ObjectWriter, as_count, as_str, write_str};
+use crate::reason;
 
 /// The error kind that belongs to an HTTP status.
 /// <https://docs.claude.com/en/api/errors> (seen 2026-11).
@@ -37,6 +42,56 @@ pub fn status_of_kind(kind: &str) -> u16 {
     }
 }
 
+/// Decode the body of an upstream's error with this HTTP status. Anthropic's own
+/// words are those that its clients act upon, so they stay as they are.
+pub fn decode_upstream_error(status: u16, body: &[u8]) -> UpstreamError {
+    let text = String::from_utf8_lossy(body);
+    let kind = Fields::parse(reason::bare(&text), &Path::Root)
+        .ok()
+        .and_then(|mut fields| own_kind(fields.take("error")?));
+    UpstreamError {
+        status,
+        kind,
+        message: reason::of_body(status, body),
+    }
+}
+
+/// Decode an error inside a stream or a 200 answer: `raw` is the error value.
+pub(super) fn decode_embedded(raw: &RawValue) -> UpstreamError {
+    let message = reason::of_value(raw);
+    if let Some(kind) = own_kind(raw) {
+        return UpstreamError {
+            status: status_of_kind(&kind),
+            kind: Some(kind),
+            message,
+        };
+    }
+    let mut fields = Fields::of(raw, &Path::Root).unwrap_or_default();
+    let code = fields.take("code").or_else(|| fields.take("status"));
+    let status = code
+        .and_then(as_count)
+        .filter(|code| (400..600).contains(code));
+    let word = code.or_else(|| fields.take("type")).and_then(as_str);
+    let status = status.map_or_else(
+        || reason::status_of_word(&word.unwrap_or_default().to_lowercase()),
+        |status| status as u16,
+    );
+    UpstreamError {
+        status,
+        kind: None,
+        message,
+    }
+}
+
+/// The error's own kind, if it is of Anthropic's vocabulary.
+fn own_kind(error: &RawValue) -> Option<String> {
+    let mut fields = Fields::of(error, &Path::Root).ok()?;
+    let kind = fields.take("type").and_then(as_str)?;
+    // OpenAI's `server_error` and the like mean nothing to clients of Messages.
+    let is_own = kind == "api_error" || status_of_kind(&kind) != 500;
+    is_own.then(|| kind.into_owned())
+}
+
 /// An error as Messages clients read it.
 #[derive(Debug)]
 pub struct ErrorBody<'a> {
@@ -68,5 +123,65 @@ impl ErrorBody<'_> {
         });
         body.string("request_id", self.request_id);
         body.finish().0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, kind: Option<&str>, message: &str) {
+        let error = decode_upstream_error(400, body.as_bytes());
+        assert_eq!((error.kind.as_deref(), &*error.message), (kind, message));
+        assert_eq!(error.status, 400);
+    }
+
+    #[test]
+    fn own_errors_keep_their_kind_and_words() {
+        let long = "prompt is too long: 210000 tokens > 200000 maximum";
+        let body = format!(
+            r#"{{"type":"error","error":{{"type":"invalid_request_error","message":"{long}"}},"request_id":"req_1"}}"#
+        );
+        check(&body, Some("invalid_request_error"), long);
+        check(
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+            Some("overloaded_error"),
+            "Overloaded",
+        );
+        check(
+            r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#,
+            Some("api_error"),
+            "m",
+        );
+    }
+
+    #[test]
+    fn foreign_errors_are_read_as_well() {
+        check(
+            r#"{"error":{"message":"m","type":"server_error","code":"x"}}"#,
+            None,
+            "m",
+        );
+        check(r#"{"error":"m"}"#, None, "m");
+        check(r#"{"detail":[{"msg":"m"}]}"#, None, "m");
+        check("plain words", None, "plain words");
+        check(
+            "<html><title>502 Bad Gateway</title>",
+            None,
+            "the upstream sent a web page: 502 Bad Gateway",
+        );
+        check("", None, "the upstream gave no reason (HTTP 400)");
+        check("[1,", None, "[1,");
+    }
+
+    #[test]
+    fn every_kind_has_its_status_and_back() {
+        for status in [400, 401, 402, 403, 404, 409, 413, 429, 504, 529, 500] {
+            assert_eq!(status_of_kind(kind_of_status(status)), status);
+        }
+        for status in [422, 412, 431, 499] {
+            assert_eq!(kind_of_status(status), "invalid_request_error");
+        }
     }
 }

@@ -141,8 +141,11 @@ fn block<'a>(raw: &'a RawValue, at: &Path<'_>) -> Result<Block<'a>, DecodeError>
         "tool_reference" => Block::ToolReference {
             name: required(fields.take_str("tool_name", at)?, at, "tool_name")?,
         },
-        "document" => Block::Document(raw),
-        _ => Block::Other { kind, raw },
+        "document" => Block::Document(Cow::Borrowed(raw)),
+        _ => Block::Other {
+            kind,
+            raw: Cow::Borrowed(raw),
+        },
     })
 }
 

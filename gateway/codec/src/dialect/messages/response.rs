@@ -1,10 +1,15 @@
 //! A Messages answer, whole: encoded for clients, decoded from hooks.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::fields::{DecodeError, Fields, Path, required};
-use crate::ir::{Message, MessageBlock, Stop, StopReason, Usage};
-use crate::json::{ObjectWriter, write_array, write_count, write_str};
+use crate::ir::{Kept, Message, MessageBlock, Stop, StopReason, Usage};
+use crate::json::{ObjectWriter, as_str, write_array, write_count, write_str};
+
+/// Members of an answer that a stream gives at its end, with the stop reason.
+const KNOWN_AT_END: [&str; 3] = ["stop_details", "container", "context_management"];
 
 /// The body of a whole answer, with this fresh `id`, under the model name that
 /// the client asked for. Usage is always a full object.
@@ -31,18 +36,38 @@ pub fn encode_message(message: &Message, id: &str, model: &str) -> Vec<u8> {
             None => out.extend_from_slice(b"null"),
         }
     });
-    if stop.is_some_and(|stop| stop.reason == StopReason::Refusal) {
-        out.raw("stop_details", STOP_DETAILS);
-    }
     let usage = message.usage.clone().unwrap_or_default();
     out.member("usage", |out| write_usage(out, &usage));
+    let at_end = stop.map_or(&[][..], |stop| &stop.extras);
+    for (key, value) in &message.extras {
+        // What is said at the end overrides, unless it says nothing.
+        let later = at_end.iter().find(|(name, _)| name == key);
+        if later.is_none_or(|(_, later)| later.get() == "null") {
+            out.raw(key, value.get());
+        }
+    }
+    for (key, value) in at_end {
+        let earlier = message.extras.iter().any(|(name, _)| name == key);
+        if !earlier || value.get() != "null" {
+            out.raw(key, value.get());
+        }
+    }
+    if let Some(details) = stop.and_then(refusal_details)
+        && !out.has("stop_details")
+    {
+        out.raw("stop_details", details);
+    }
     out.finish().0
 }
 
-/// What clients read beside the stop reason `refusal`; upstreams of other
-/// dialects give no category.
+/// What clients read beside the stop reason `refusal`, where the upstream does
+/// not say it: those of other dialects give no category.
 /// <https://docs.claude.com/en/api/messages> (seen 2026-11)
-pub(super) const STOP_DETAILS: &str = r#"{"type":"refusal","category":null,"explanation":null}"#;
+pub(super) fn refusal_details(stop: &Stop<'_>) -> Option<&'static str> {
+    let says = stop.extras.iter().any(|(key, _)| key == "stop_details");
+    (stop.reason == StopReason::Refusal && !says)
+        .then_some(r#"{"type":"refusal","category":null,"explanation":null}"#)
+}
 
 /// Append `usage` as an object in which every count is a number.
 pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage) {
@@ -56,26 +81,69 @@ pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage) {
         out.extend_from_slice(key.as_bytes());
         write_count(out, count);
     }
-    for (key, value) in &usage.extras {
+    write_kept(out, &usage.extras);
+    out.push(b'}');
+}
+
+/// Append further members to an object that has some.
+pub(super) fn write_kept(out: &mut Vec<u8>, members: &Kept) {
+    for (key, value) in members {
         out.push(b',');
         write_str(out, key);
         out.push(b':');
-        out.extend_from_slice(value.get().as_bytes());
+        write_line(out, value.get());
     }
-    out.push(b'}');
+}
+
+/// JSON text on one line, as a frame's data must be. Line breaks in JSON text
+/// stand only between tokens, so a space means the same.
+pub(super) fn write_line(out: &mut Vec<u8>, json: &str) {
+    out.extend(json.bytes().map(|byte| {
+        if matches!(byte, b'\n' | b'\r') {
+            b' '
+        } else {
+            byte
+        }
+    }));
 }
 
 fn write_block(out: &mut Vec<u8>, block: &MessageBlock) {
     match block {
-        MessageBlock::Text(text) => write_text_block(out, text),
-        MessageBlock::Thinking { text, signature } => {
+        MessageBlock::Text {
+            text,
+            citations,
+            extras,
+        } => {
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+            write_str(out, text);
+            if citations.is_empty() {
+                write_kept(out, extras);
+            } else {
+                out.extend_from_slice(b",\"citations\":");
+                write_array(out, citations, |out, raw| write_line(out, raw.get()));
+                let others = extras.iter().filter(|(key, _)| key != "citations");
+                write_kept(out, &others.cloned().collect());
+            }
+            out.push(b'}');
+        }
+        MessageBlock::Thinking {
+            text,
+            signature,
+            extras,
+        } => {
             out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":");
             write_str(out, text);
             out.extend_from_slice(b",\"signature\":");
             write_str(out, signature);
+            write_kept(out, extras);
             out.push(b'}');
         }
-        MessageBlock::ToolUse { id, name, input } => match Input::of(input) {
+        MessageBlock::ToolUse {
+            id,
+            name,
+            input,
+            extras,
+        } => match Input::of(input) {
             Input::Whole(input) => {
                 out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
                 write_str(out, id);
@@ -83,6 +151,7 @@ fn write_block(out: &mut Vec<u8>, block: &MessageBlock) {
                 write_str(out, name);
                 out.extend_from_slice(b",\"input\":");
                 out.extend_from_slice(input.as_bytes());
+                write_kept(out, extras);
                 out.push(b'}');
             }
             // The truth, not an invented input: what the model wrote, as text.
@@ -93,7 +162,81 @@ fn write_block(out: &mut Vec<u8>, block: &MessageBlock) {
                 write_text_block(out, &format!("[unreadable call of tool {name}] {input}"));
             }
         },
-        MessageBlock::Other { block, .. } => out.extend_from_slice(block.get().as_bytes()),
+        MessageBlock::Other { block, deltas } if deltas.is_empty() => {
+            out.extend_from_slice(block.get().as_bytes());
+        }
+        MessageBlock::Other { block, deltas } => write_folded(out, block, deltas),
+    }
+}
+
+/// A block of another kind with its deltas in it: arguments become `input`,
+/// citations join theirs, any other member continues the string of its name or
+/// takes its place.
+fn write_folded(out: &mut Vec<u8>, block: &RawValue, deltas: &[Box<RawValue>]) {
+    let at = &Path::Root;
+    let members = Fields::of(block, at).unwrap_or_default().rest();
+    let mut members: Vec<(String, String)> = members
+        .into_iter()
+        .map(|(key, raw)| (key.into_owned(), raw.get().to_owned()))
+        .collect();
+    let mut input = String::new();
+    let mut citations = Vec::new();
+    for delta in deltas {
+        let mut fields = Fields::of(delta, at).unwrap_or_default();
+        match fields.take("type").and_then(as_str).as_deref() {
+            Some("input_json_delta") => {
+                input.extend(fields.take("partial_json").and_then(as_str).as_deref());
+            }
+            Some("citations_delta") => citations.extend(fields.take("citation")),
+            _ => {
+                for (key, raw) in fields.rest() {
+                    fold(&mut members, &key, raw);
+                }
+            }
+        }
+    }
+    match Input::of(&input) {
+        Input::Whole(whole) if !input.is_empty() => put(&mut members, "input", whole.to_owned()),
+        _ => {}
+    }
+    if !citations.is_empty() {
+        let mut list = Vec::new();
+        write_array(&mut list, citations, |out, raw| {
+            out.extend_from_slice(raw.get().as_bytes());
+        });
+        put(
+            &mut members,
+            "citations",
+            String::from_utf8_lossy(&list).into_owned(),
+        );
+    }
+    out.push(b'{');
+    for (i, (key, value)) in members.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_str(out, key);
+        out.push(b':');
+        out.extend_from_slice(value.as_bytes());
+    }
+    out.push(b'}');
+}
+
+fn fold(members: &mut Vec<(String, String)>, key: &str, raw: &RawValue) {
+    let known = members.iter_mut().find(|(name, _)| name == key);
+    match known {
+        Some((_, text)) if text.starts_with('"') && raw.get().starts_with('"') => {
+            text.pop();
+            text.push_str(&raw.get()[1..]);
+        }
+        _ => put(members, key, raw.get().to_owned()),
+    }
+}
+
+fn put(members: &mut Vec<(String, String)>, key: &str, value: String) {
+    match members.iter_mut().find(|(name, _)| name == key) {
+        Some((_, old)) => *old = value,
+        None => members.push((key.to_owned(), value)),
     }
 }
 
@@ -160,14 +303,22 @@ pub fn decode_message(body: &str) -> Result<Message, DecodeError> {
         .map(|(i, raw)| block(raw, &at_content.index(i)));
     let reason = fields.take_str("stop_reason", at)?;
     let sequence = fields.take_str("stop_sequence", at)?;
+    let model = fields.take_str("model", at)?.map(Into::into);
+    let usage = fields.take_object("usage", at)?.map(usage).transpose()?;
+    for key in ["id", "type", "role"] {
+        fields.take(key);
+    }
+    let (at_end, extras) = kept_apart(fields);
     Ok(Message {
-        model: fields.take_str("model", at)?.map(Into::into),
+        model,
         blocks: blocks.collect::<Result<_, _>>()?,
-        usage: fields.take_object("usage", at)?.map(usage).transpose()?,
+        usage,
+        extras,
         stop: reason.map(|word| {
             Stop {
                 reason: StopReason::from_word(word),
                 sequence,
+                extras: at_end,
             }
             .into_owned()
         }),
@@ -175,21 +326,39 @@ pub fn decode_message(body: &str) -> Result<Message, DecodeError> {
     })
 }
 
+/// The other members of an answer: those that a stream gives at its end, and
+/// those that it gives at its start.
+pub(super) fn kept_apart(fields: Fields<'_>) -> (Kept, Kept) {
+    kept(fields)
+        .into_iter()
+        .partition(|(key, _)| KNOWN_AT_END.contains(&key.as_str()))
+}
+
+/// What nobody took, owned.
+pub(super) fn kept(fields: Fields<'_>) -> Kept {
+    let own = |(key, raw): (Cow<'_, str>, &RawValue)| (key.into_owned(), raw.to_owned());
+    fields.rest().into_iter().map(own).collect()
+}
+
 fn block(raw: &RawValue, at: &Path<'_>) -> Result<MessageBlock, DecodeError> {
     let mut fields = Fields::of(raw, at)?;
     Ok(
         match &*required(fields.take_str("type", at)?, at, "type")? {
-            "text" => {
-                MessageBlock::Text(required(fields.take_str("text", at)?, at, "text")?.into())
-            }
+            "text" => MessageBlock::Text {
+                text: required(fields.take_str("text", at)?, at, "text")?.into(),
+                citations: take_citations(&mut fields),
+                extras: kept(fields),
+            },
             "thinking" => MessageBlock::Thinking {
                 text: fields.take_str("thinking", at)?.unwrap_or_default().into(),
                 signature: fields.take_str("signature", at)?.unwrap_or_default().into(),
+                extras: kept(fields),
             },
             "tool_use" => MessageBlock::ToolUse {
                 id: required(fields.take_str("id", at)?, at, "id")?.into(),
                 name: required(fields.take_str("name", at)?, at, "name")?.into(),
                 input: required(fields.take("input"), at, "input")?.get().into(),
+                extras: kept(fields),
             },
             _ => MessageBlock::Other {
                 block: raw.to_owned(),
@@ -197,6 +366,23 @@ fn block(raw: &RawValue, at: &Path<'_>) -> Result<MessageBlock, DecodeError> {
             },
         },
     )
+}
+
+/// The citations of a text block, if it has any; an empty list stays where it is.
+pub(super) fn take_citations(fields: &mut Fields<'_>) -> Vec<Box<RawValue>> {
+    let has_some = fields
+        .peek("citations")
+        .is_some_and(|raw| raw.get().starts_with('[') && !is_empty_array(raw));
+    if !has_some {
+        return Vec::new();
+    }
+    let items = fields.take_array("citations", &Path::Root).ok().flatten();
+    let items = items.unwrap_or_default();
+    items.into_iter().map(ToOwned::to_owned).collect()
+}
+
+fn is_empty_array(raw: &RawValue) -> bool {
+    raw.get()[1..].trim_start().starts_with(']')
 }
 
 fn usage(mut fields: Fields<'_>) -> Result<Usage, DecodeError> {
@@ -211,11 +397,7 @@ fn usage(mut fields: Fields<'_>) -> Result<Usage, DecodeError> {
         cache_write: fields
             .take_count("cache_creation_input_tokens", at)?
             .unwrap_or(0),
-        extras: fields
-            .rest()
-            .into_iter()
-            .map(|(key, raw)| (key.into(), raw.to_owned()))
-            .collect(),
+        extras: kept(fields),
     })
 }
 
@@ -261,13 +443,11 @@ mod tests {
             id: "1".into(),
             name: "Bash".into(),
             input: input.into(),
+            extras: Kept::new(),
         };
         let message = |block| Message {
             blocks: vec![block],
-            stop: Some(Stop {
-                reason: StopReason::ToolUse,
-                sequence: None,
-            }),
+            stop: Some(Stop::new(StopReason::ToolUse)),
             ..Message::default()
         };
         let encoded =

@@ -7,10 +7,13 @@
 //! Every frame has an `event:` line equal to its `type`: clients drop frames
 //! without. The events must come in lawful order (`ir::Order`).
 
-use crate::ir::{BlockStart, Delta, Event, Order, Stop, StopReason, Usage};
+use crate::ir::{BlockStart, Delta, Event, Kept, Order, Stop, Usage};
 use crate::json::{write_count, write_str};
 
-use super::response::{STOP_DETAILS, write_usage};
+use super::response::{refusal_details, write_kept, write_line, write_usage};
+
+/// Members that stand beside `delta` in `message_delta`, not in it.
+const BESIDE_DELTA: [&str; 1] = ["context_management"];
 
 /// Encodes one answer.
 #[derive(Debug)]
@@ -46,8 +49,12 @@ impl StreamEncoder {
         let lawful = self.order.check(event);
         debug_assert_eq!(lawful, Ok(()), "unlawful event {event:?}");
         match event {
-            Event::Start { .. } => self.start(out),
-            Event::BlockStart { index, block } => block_start(*index, block, out),
+            Event::Start { usage, extras, .. } => self.start(usage.as_ref(), extras, out),
+            Event::BlockStart {
+                index,
+                block,
+                extras,
+            } => block_start(*index, block, extras, out),
             Event::Delta { index, delta } => block_delta(*index, delta, out),
             Event::BlockStop { index } => {
                 out.extend_from_slice(
@@ -73,7 +80,7 @@ impl StreamEncoder {
         error(kind, message, out);
     }
 
-    fn start(&self, out: &mut Vec<u8>) {
+    fn start(&mut self, usage: Option<&Usage>, extras: &Kept, out: &mut Vec<u8>) {
         out.extend_from_slice(
             b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":",
         );
@@ -83,13 +90,23 @@ impl StreamEncoder {
         out.extend_from_slice(
             b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":",
         );
-        write_usage(
-            out,
-            &Usage {
-                input: self.input_estimate,
-                ..Usage::default()
-            },
-        );
+        match usage {
+            Some(usage) => {
+                write_usage(out, usage);
+                self.usage = usage.clone();
+            }
+            None => {
+                let input = self.input_estimate;
+                write_usage(
+                    out,
+                    &Usage {
+                        input,
+                        ..Usage::default()
+                    },
+                );
+            }
+        }
+        write_kept(out, extras);
         out.extend_from_slice(b"}}\n\n");
     }
 
@@ -103,26 +120,33 @@ impl StreamEncoder {
             Some(text) => write_str(out, text),
             None => out.extend_from_slice(b"null"),
         }
-        if stop.reason == StopReason::Refusal {
+        let (beside, inside): (Kept, Kept) = stop
+            .extras
+            .iter()
+            .cloned()
+            .partition(|(key, _)| BESIDE_DELTA.contains(&key.as_str()));
+        write_kept(out, &inside);
+        if let Some(details) = refusal_details(stop) {
             out.extend_from_slice(b",\"stop_details\":");
-            out.extend_from_slice(STOP_DETAILS.as_bytes());
+            out.extend_from_slice(details.as_bytes());
         }
         out.extend_from_slice(b"},\"usage\":");
         write_usage(out, &self.usage);
+        write_kept(out, &beside);
         out.extend_from_slice(b"}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
     }
 }
 
-fn block_start(index: u32, block: &BlockStart<'_>, out: &mut Vec<u8>) {
+fn block_start(index: u32, block: &BlockStart<'_>, extras: &Kept, out: &mut Vec<u8>) {
     out.extend_from_slice(
         b"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":",
     );
     write_count(out, index.into());
     out.extend_from_slice(b",\"content_block\":");
     match block {
-        BlockStart::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"),
+        BlockStart::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\""),
         BlockStart::Thinking => {
-            out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}");
+            out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"");
         }
         BlockStart::ToolUse { id, name } => {
             out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
@@ -130,11 +154,16 @@ fn block_start(index: u32, block: &BlockStart<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"name\":");
             write_str(out, name);
             // Clients take the arguments from deltas alone.
-            out.extend_from_slice(b",\"input\":{}}");
+            out.extend_from_slice(b",\"input\":{}");
         }
-        BlockStart::Other(raw) => write_line(out, raw.get()),
+        BlockStart::Other(raw) => {
+            write_line(out, raw.get());
+            out.extend_from_slice(b"}\n\n");
+            return;
+        }
     }
-    out.extend_from_slice(b"}\n\n");
+    write_kept(out, extras);
+    out.extend_from_slice(b"}}\n\n");
 }
 
 fn block_delta(index: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
@@ -165,16 +194,4 @@ fn error(kind: &str, message: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"message\":");
     write_str(out, message);
     out.extend_from_slice(b"}}\n\n");
-}
-
-/// JSON text on one line, as a frame's data must be. Line breaks in JSON text
-/// stand only between tokens, so a space means the same.
-fn write_line(out: &mut Vec<u8>, json: &str) {
-    out.extend(json.bytes().map(|byte| {
-        if matches!(byte, b'\n' | b'\r') {
-            b' '
-        } else {
-            byte
-        }
-    }));
 }

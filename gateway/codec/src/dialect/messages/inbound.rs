@@ -1,0 +1,1046 @@
+//! A Messages answer, decoded: frames in, events out.
+//!
+//! ```text
+//!  message_start        -> start, with the counts and members known so early
+//!  content_block_*      -> one block each; unknown kinds and deltas verbatim
+//!  message_delta        -> held: stop reason, counts, further members
+//!  message_stop, EOF    -> usage, stop
+//!  error                -> error, of its own kind
+//! ```
+//! What was decoded here and is encoded for a client of the same dialect says
+//! the same, but for the answer's id and the model's name. A whole answer is a
+//! start whose blocks come complete. Lenient towards servers that imitate the
+//! dialect, and honest about an answer that breaks off: it ends in an error
+//! unless the model had already said why it stopped.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+
+use super::error::{decode_embedded, kind_of_status};
+use super::response::{kept, kept_apart, take_citations};
+use crate::fields::{Fields, Path};
+use crate::ir::{
+    BlockStart, Delta, Event, Kept, Losses, Request, Sequencer, Sink, Stop, StopReason, Usage,
+    citation_delta,
+};
+use crate::json::{as_count, as_str};
+use crate::reason;
+
+/// Most members that are gathered from several frames: far more than Anthropic
+/// has, and few enough to be looked through each time.
+const KEPT_MAX: usize = 64;
+
+/// What the decoder of an answer must know of its request.
+#[derive(Debug)]
+pub struct AnswerOptions {
+    id_seed: u64,
+    taken: HashSet<String>,
+}
+
+impl AnswerOptions {
+    /// `id_seed` is a random number from which missing call ids are made.
+    pub fn new(request: &Request<'_>, id_seed: u64) -> Self {
+        Self {
+            id_seed,
+            taken: request.call_ids().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Decodes one answer.
+#[derive(Debug)]
+pub struct AnswerDecoder {
+    options: AnswerOptions,
+    sequencer: Sequencer,
+    open: Option<Open>,
+    /// How many calls of the client's tools there were.
+    calls: usize,
+    usage: Option<Usage>,
+    reason: Option<StopReason<'static>>,
+    stop_sequence: Option<String>,
+    /// Members that go with the stop.
+    at_end: Kept,
+    /// Anything that reads like an answer has come.
+    answered: bool,
+    ended: bool,
+    losses: Losses,
+    reported: Vec<String>,
+}
+
+/// The open block.
+#[derive(Debug)]
+struct Open {
+    /// Its number where it came from, if it had one.
+    index: Option<u64>,
+    kind: Kind,
+    /// Of a thinking block: the last one counts, and goes out at its end.
+    signature: String,
+    /// Of a tool call: arguments that came with its start, unless deltas follow.
+    input: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Other,
+    Text,
+    Thinking,
+    ToolUse,
+}
+
+impl AnswerDecoder {
+    /// A decoder for one answer.
+    pub fn new(options: AnswerOptions) -> Self {
+        Self {
+            options,
+            sequencer: Sequencer::default(),
+            open: None,
+            calls: 0,
+            usage: None,
+            reason: None,
+            stop_sequence: None,
+            at_end: Kept::new(),
+            answered: false,
+            ended: false,
+            losses: Losses::default(),
+            reported: Vec::new(),
+        }
+    }
+
+    /// The model has said why it stopped: all that can come is the end.
+    pub fn is_finished(&self) -> bool {
+        self.reason.is_some()
+    }
+
+    /// `stop` or `error` has been given out: nothing further counts.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What could not be carried.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// Take in the data of one frame. The frame's `event` line says nothing that
+    /// its `type` does not, and some servers leave it out.
+    pub fn frame(&mut self, data: &[u8], sink: Sink<'_>) {
+        if self.ended {
+            return;
+        }
+        match data.trim_ascii() {
+            // OpenAI's mark of the end, on servers that speak both dialects.
+            b"" | b"[DONE]" => {}
+            data => match serde_json::from_slice::<Fields<'_>>(data) {
+                Ok(fields) => self.object(fields, sink),
+                Err(_) => self.report_once("stream", "a frame that is no JSON object was skipped"),
+            },
+        }
+    }
+
+    /// Take in a whole answer that came without a stream.
+    pub fn body(&mut self, body: &[u8], sink: Sink<'_>) {
+        if self.ended {
+            return;
+        }
+        match serde_json::from_slice::<Fields<'_>>(body) {
+            Ok(fields) => {
+                self.object(fields, sink);
+                self.end(false, sink);
+            }
+            Err(_) => {
+                let found = reason::of_body(200, body);
+                let message = format!("the upstream's answer is no JSON object: {found}");
+                self.fail("api_error", &message, sink);
+            }
+        }
+    }
+
+    /// The upstream's bytes have ended.
+    pub fn finish(&mut self, sink: Sink<'_>) {
+        self.end(false, sink);
+    }
+
+    /// The upstream's bytes broke off: the answer ends in an error.
+    pub fn abort(&mut self, message: &str, sink: Sink<'_>) {
+        if !self.ended {
+            self.fail("api_error", message, sink);
+        }
+    }
+
+    /// An event of the stream, or an answer whole, or an error of any shape.
+    fn object(&mut self, mut fields: Fields<'_>, sink: Sink<'_>) {
+        let kind = fields.take("type").and_then(as_str).unwrap_or_default();
+        match &*kind {
+            "message_start" => match fields.take("message").map(|raw| self.parse(raw)) {
+                Some(Some(message)) => self.start(message, sink),
+                _ => self.report_once("message_start", "without a message"),
+            },
+            "content_block_start" => {
+                let index = fields.take("index").and_then(as_count);
+                match fields.take("content_block") {
+                    Some(raw) => self.block_start(index, raw, sink),
+                    None => self.report_once("content_block_start", "without a block"),
+                }
+            }
+            "content_block_delta" => {
+                let index = fields.take("index").and_then(as_count);
+                match fields.take("delta") {
+                    Some(raw) => self.delta(index, raw, sink),
+                    None => self.report_once("content_block_delta", "without a delta"),
+                }
+            }
+            "content_block_stop" => {
+                let index = fields.take("index").and_then(as_count);
+                if self.is_open(index) {
+                    self.block_stop(sink);
+                }
+            }
+            "message_delta" => return self.message_delta(fields),
+            "message_stop" => self.end(true, sink),
+            "ping" => return,
+            "message" => return self.whole(fields, sink),
+            _ => return self.unknown(&kind, fields, sink),
+        }
+        self.report_rest(&kind, fields);
+    }
+
+    /// What is no event of this dialect: an error of another shape, an answer
+    /// without its type, or something new.
+    fn unknown(&mut self, kind: &str, mut fields: Fields<'_>, sink: Sink<'_>) {
+        if let Some(raw) = fields.take("error") {
+            return self.error(raw, sink);
+        }
+        if fields.peek("content").is_some_and(is_array) {
+            return self.whole(fields, sink);
+        }
+        let said = ["message", "detail", "msg"]
+            .into_iter()
+            .find_map(|key| fields.take(key));
+        match said {
+            Some(raw) if kind.is_empty() || kind == "error" => self.error(raw, sink),
+            _ if kind == "error" => self.fail("api_error", "the upstream gave no reason", sink),
+            _ => self.report_once(
+                if kind.is_empty() { "stream" } else { kind },
+                "an event that the inner form does not know",
+            ),
+        }
+    }
+
+    fn error(&mut self, raw: &RawValue, sink: Sink<'_>) {
+        let error = decode_embedded(raw);
+        let kind = match &error.kind {
+            Some(kind) => kind,
+            None => kind_of_status(error.status),
+        };
+        self.fail(kind, &error.message, sink);
+    }
+}
+
+// === message ===
+
+impl AnswerDecoder {
+    fn start(&mut self, mut message: Fields<'_>, sink: Sink<'_>) {
+        let (model, blocks) = self.begin(&mut message);
+        self.send_start(model, kept(message), sink);
+        self.blocks(blocks, sink);
+    }
+
+    /// A whole answer: its end is known with its start.
+    fn whole(&mut self, mut message: Fields<'_>, sink: Sink<'_>) {
+        let (model, blocks) = self.begin(&mut message);
+        let (at_end, extras) = kept_apart(message);
+        self.keep_at_end(at_end);
+        self.send_start(model, extras, sink);
+        self.blocks(blocks, sink);
+        self.end(true, sink);
+    }
+
+    /// Take what a message says of counts and its stop, its model and blocks.
+    fn begin<'a>(
+        &mut self,
+        message: &mut Fields<'a>,
+    ) -> (Option<&'a RawValue>, Option<&'a RawValue>) {
+        self.answered = true;
+        self.take_usage(message.take("usage"));
+        self.take_stop(message);
+        // Ids are the gateway's own; type and role never vary.
+        for key in ["id", "type", "role"] {
+            message.take(key);
+        }
+        (message.take("model"), message.take("content"))
+    }
+
+    fn send_start(&mut self, model: Option<&RawValue>, extras: Kept, sink: Sink<'_>) {
+        if self.sequencer.is_started() {
+            return self.report_once("message_start", "came after the answer had begun");
+        }
+        let start = Event::Start {
+            model: model.and_then(as_str),
+            usage: self.usage.clone(),
+            extras,
+        };
+        self.sequencer.push(start, sink);
+    }
+
+    fn blocks(&mut self, raw: Option<&RawValue>, sink: Sink<'_>) {
+        let Some(raw) = raw else { return };
+        if let Some(text) = as_str(raw) {
+            return self.sequencer.text(&text, sink);
+        }
+        let items: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+        for item in items {
+            self.block_start(None, item, sink);
+            self.block_stop(sink);
+        }
+    }
+
+    fn message_delta(&mut self, mut fields: Fields<'_>) {
+        self.answered = true;
+        self.take_usage(fields.take("usage"));
+        if let Some(mut delta) = fields.take("delta").and_then(|raw| self.parse(raw)) {
+            self.take_stop(&mut delta);
+            self.keep_at_end(kept(delta));
+        }
+        self.keep_at_end(kept(fields));
+    }
+
+    fn keep_at_end(&mut self, members: Kept) {
+        if !put_all(&mut self.at_end, members) {
+            self.report_once("message_delta", "more members than can be kept");
+        }
+    }
+
+    fn take_stop(&mut self, fields: &mut Fields<'_>) {
+        if let Some(word) = self.string(fields, "stop_reason") {
+            self.reason = Some(StopReason::from_word(word).into_owned());
+        }
+        if let Some(text) = self.string(fields, "stop_sequence") {
+            self.stop_sequence = Some(text.into_owned());
+        }
+    }
+
+    /// Counts are cumulative, and overwrite where they are not `null`.
+    fn take_usage(&mut self, raw: Option<&RawValue>) {
+        let Some(raw) = raw else { return };
+        let Some(mut fields) = self.parse(raw) else {
+            return;
+        };
+        let usage = self.usage.get_or_insert_default();
+        for (key, count) in [
+            ("input_tokens", &mut usage.input),
+            ("output_tokens", &mut usage.output),
+            ("cache_read_input_tokens", &mut usage.cache_read),
+            ("cache_creation_input_tokens", &mut usage.cache_write),
+        ] {
+            if let Some(found) = fields.take(key).and_then(as_count) {
+                *count = found;
+            }
+        }
+        if !put_all(&mut usage.extras, kept(fields)) {
+            self.report_once("usage", "more members than can be kept");
+        }
+    }
+
+    fn end(&mut self, done: bool, sink: Sink<'_>) {
+        if self.ended {
+            return;
+        }
+        self.block_stop(sink);
+        let reason = match self.reason.take() {
+            Some(reason) => reason,
+            None if !self.answered => {
+                return self.fail("api_error", "the upstream sent no answer", sink);
+            }
+            None if !done => {
+                let message = "the upstream closed early, without a stop reason";
+                return self.fail("api_error", message, sink);
+            }
+            None if self.calls > 0 => StopReason::ToolUse,
+            None => StopReason::EndTurn,
+        };
+        self.ended = true;
+        if let Some(usage) = self.usage.take() {
+            self.sequencer.usage(usage, sink);
+        }
+        let stop = Stop {
+            reason,
+            sequence: self.stop_sequence.take().map(Cow::Owned),
+            extras: std::mem::take(&mut self.at_end),
+        };
+        self.sequencer.stop(stop, sink);
+    }
+
+    fn fail(&mut self, kind: &str, message: &str, sink: Sink<'_>) {
+        self.ended = true;
+        self.sequencer.error(kind, message, sink);
+    }
+}
+
+// === blocks ===
+
+impl AnswerDecoder {
+    /// Whether a piece with this index belongs to the open block.
+    fn is_open(&self, index: Option<u64>) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| index.is_none() || open.index.is_none() || open.index == index)
+    }
+
+    fn block_start(&mut self, index: Option<u64>, raw: &RawValue, sink: Sink<'_>) {
+        self.block_stop(sink);
+        self.answered = true;
+        let Some(mut fields) = self.parse(raw) else {
+            return;
+        };
+        let kind = fields.take("type").and_then(as_str).unwrap_or_default();
+        match &*kind {
+            "text" => self.text_start(index, fields, sink),
+            "thinking" => self.thinking_start(index, fields, sink),
+            "tool_use" if fields.peek("name").and_then(as_str).is_some() => {
+                self.call_start(index, fields, sink);
+            }
+            _ => self.open(
+                Kind::Other,
+                index,
+                BlockStart::Other(Cow::Borrowed(raw)),
+                Kept::new(),
+                sink,
+            ),
+        }
+    }
+
+    /// Some servers put text into the start, where Anthropic has an empty one.
+    fn text_start(&mut self, index: Option<u64>, mut fields: Fields<'_>, sink: Sink<'_>) {
+        let text = self.string(&mut fields, "text").unwrap_or_default();
+        let citations = take_citations(&mut fields);
+        self.open(Kind::Text, index, BlockStart::Text, kept(fields), sink);
+        self.sequencer.text(&text, sink);
+        for delta in citations.iter().filter_map(|raw| citation_delta(raw)) {
+            self.push(delta, sink);
+        }
+    }
+
+    fn thinking_start(&mut self, index: Option<u64>, mut fields: Fields<'_>, sink: Sink<'_>) {
+        let text = self.string(&mut fields, "thinking").unwrap_or_default();
+        let signature = self.string(&mut fields, "signature").unwrap_or_default();
+        let block = BlockStart::Thinking;
+        self.open(Kind::Thinking, index, block, kept(fields), sink);
+        self.sequencer.thinking(&text, sink);
+        if let Some(open) = &mut self.open {
+            open.signature = signature.into_owned();
+        }
+    }
+
+    fn call_start(&mut self, index: Option<u64>, mut fields: Fields<'_>, sink: Sink<'_>) {
+        let id = self.string(&mut fields, "id").unwrap_or_default();
+        let id = self.client_id(id);
+        let name = self.string(&mut fields, "name").unwrap_or_default();
+        let input = fields.take("input").map(whole_input).unwrap_or_default();
+        let block = BlockStart::ToolUse { id, name };
+        self.open(Kind::ToolUse, index, block, kept(fields), sink);
+        if let Some(open) = &mut self.open {
+            open.input = input.into_owned();
+        }
+    }
+
+    /// The id that the client gets for a call: its own, unless another call has
+    /// it. Clients find a call's result by its id.
+    fn client_id<'a>(&mut self, own: Cow<'a, str>) -> Cow<'a, str> {
+        let id = if own.is_empty() || self.options.taken.contains(&*own) {
+            format!("toolu_{:016x}{:02}", self.options.id_seed, self.calls).into()
+        } else {
+            own
+        };
+        self.calls += 1;
+        self.options.taken.insert(id.to_string());
+        id
+    }
+
+    fn open(
+        &mut self,
+        kind: Kind,
+        index: Option<u64>,
+        block: BlockStart<'_>,
+        extras: Kept,
+        sink: Sink<'_>,
+    ) {
+        self.open = Some(Open {
+            index,
+            kind,
+            signature: String::new(),
+            input: String::new(),
+        });
+        let start = Event::BlockStart {
+            index: 0,
+            block,
+            extras,
+        };
+        self.sequencer.push(start, sink);
+    }
+
+    fn push(&mut self, delta: Delta<'_>, sink: Sink<'_>) {
+        self.sequencer.push(Event::Delta { index: 0, delta }, sink);
+    }
+
+    fn delta(&mut self, index: Option<u64>, raw: &RawValue, sink: Sink<'_>) {
+        self.answered = true;
+        let open = self.open.as_ref().filter(|_| self.is_open(index));
+        let open = open.map(|open| open.kind);
+        let Some(mut fields) = self.parse(raw) else {
+            return;
+        };
+        if open == Some(Kind::Other) {
+            return self.push(Delta::Other(Cow::Borrowed(raw)), sink);
+        }
+        let kind = fields.take("type").and_then(as_str).unwrap_or_default();
+        let known = match &*kind {
+            "text_delta" => self.string(&mut fields, "text"),
+            "thinking_delta" => self.string(&mut fields, "thinking"),
+            "signature_delta" => self.string(&mut fields, "signature"),
+            "input_json_delta" => fields
+                .take("partial_json")
+                .map(|raw| as_str(raw).unwrap_or(Cow::Borrowed(raw.get()))),
+            _ => None,
+        };
+        // `estimated_tokens` of reasoning that is withheld, and what may come.
+        let says_more = known.as_ref().is_none_or(|text| text.is_empty())
+            && (known.is_none() || !fields.is_empty());
+        match known {
+            _ if says_more && open.is_some() => {
+                return self.push(Delta::Other(Cow::Borrowed(raw)), sink);
+            }
+            Some(text) if !says_more => match &*kind {
+                "text_delta" => self.text(open, index, &text, sink),
+                "thinking_delta" => self.thinking(open, index, &text, sink),
+                "signature_delta" => self.signature(open, text),
+                _ => self.input(open, &text, sink),
+            },
+            _ => self.report_once(&kind, "a delta without its block"),
+        }
+        self.report_rest(&kind, fields);
+    }
+
+    fn text(&mut self, open: Option<Kind>, index: Option<u64>, text: &str, sink: Sink<'_>) {
+        if text.is_empty() {
+            return;
+        }
+        if open != Some(Kind::Text) {
+            self.block_stop(sink);
+            self.open(Kind::Text, index, BlockStart::Text, Kept::new(), sink);
+        }
+        self.sequencer.text(text, sink);
+    }
+
+    fn thinking(&mut self, open: Option<Kind>, index: Option<u64>, text: &str, sink: Sink<'_>) {
+        if text.is_empty() {
+            return;
+        }
+        if open != Some(Kind::Thinking) {
+            self.block_stop(sink);
+            let block = BlockStart::Thinking;
+            self.open(Kind::Thinking, index, block, Kept::new(), sink);
+        }
+        self.sequencer.thinking(text, sink);
+    }
+
+    fn signature(&mut self, open: Option<Kind>, text: Cow<'_, str>) {
+        match &mut self.open {
+            _ if text.is_empty() => {}
+            Some(block) if open == Some(Kind::Thinking) => block.signature = text.into_owned(),
+            _ => self.report_once("signature_delta", "a delta without its block"),
+        }
+    }
+
+    fn input(&mut self, open: Option<Kind>, fragment: &str, sink: Sink<'_>) {
+        if fragment.is_empty() {
+            return;
+        }
+        match &mut self.open {
+            Some(block) if open == Some(Kind::ToolUse) => {
+                block.input.clear();
+                self.sequencer.tool_input(fragment, sink);
+            }
+            _ => self.report_once("input_json_delta", "a delta without its block"),
+        }
+    }
+
+    fn block_stop(&mut self, sink: Sink<'_>) {
+        let Some(open) = self.open.take() else { return };
+        if !open.signature.is_empty() {
+            self.sequencer.sign(&open.signature, sink);
+        }
+        self.sequencer.tool_input(&open.input, sink);
+        self.sequencer.close(sink);
+    }
+}
+
+// === reading ===
+
+impl AnswerDecoder {
+    fn parse<'a>(&mut self, raw: &'a RawValue) -> Option<Fields<'a>> {
+        let fields = Fields::of(raw, &Path::Root).ok();
+        if fields.is_none() {
+            self.report_once("stream", "something else where an object belongs");
+        }
+        fields
+    }
+
+    /// Take a string; anything else in its place is reported.
+    fn string<'a>(&mut self, fields: &mut Fields<'a>, key: &str) -> Option<Cow<'a, str>> {
+        let raw = fields.take(key)?;
+        let text = as_str(raw);
+        if text.is_none() {
+            self.report_once(key, "malformed, taken as absent");
+        }
+        text
+    }
+
+    fn report_rest(&mut self, kind: &str, fields: Fields<'_>) {
+        for (key, _) in fields.rest() {
+            self.report_once(
+                &format!("{kind}.{key}"),
+                "the inner form has no place for it",
+            );
+        }
+    }
+
+    fn report_once(&mut self, path: &str, reason: &'static str) {
+        if !self.reported.iter().any(|known| known == path) && self.reported.len() < 64 {
+            self.reported.push(path.to_owned());
+            self.losses.report(format_args!("answer.{path}"), reason);
+        }
+    }
+}
+
+/// Arguments that stand whole in a block, as JSON text; empty ones add nothing.
+/// Some servers write them as a string.
+fn whole_input(raw: &RawValue) -> Cow<'_, str> {
+    let text = as_str(raw).unwrap_or(Cow::Borrowed(raw.get()));
+    let inner = text.trim().strip_prefix('{');
+    match inner.and_then(|inner| inner.strip_suffix('}')) {
+        Some(inner) if inner.trim().is_empty() => Cow::Borrowed(""),
+        _ => text,
+    }
+}
+
+fn is_array(raw: &RawValue) -> bool {
+    raw.get().starts_with('[')
+}
+
+/// Overwrite members of `known` by those of `more` that say something. False if
+/// there were too many.
+fn put_all(known: &mut Kept, more: Kept) -> bool {
+    let mut all = true;
+    for (key, value) in more {
+        let is_full = known.len() >= KEPT_MAX;
+        match known.iter_mut().find(|(name, _)| *name == key) {
+            Some((_, old)) if value.get() != "null" => *old = value,
+            Some(_) => {}
+            None if is_full => all = false,
+            None => known.push((key, value)),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::{StreamEncoder, encode_message};
+    use super::*;
+    use crate::ir::{Message, Order};
+    use crate::sse::FrameReader;
+
+    fn decoder() -> AnswerDecoder {
+        AnswerDecoder::new(AnswerOptions {
+            id_seed: 7,
+            taken: HashSet::from(["taken".to_owned()]),
+        })
+    }
+
+    /// The events of what `run` feeds to a decoder; they are lawful, and end.
+    fn events(run: impl FnOnce(&mut AnswerDecoder, Sink<'_>)) -> Vec<Event<'static>> {
+        let (mut decoder, mut order, mut events) = (decoder(), Order::default(), Vec::new());
+        let mut sink = |event: Event<'_>| {
+            assert_eq!(order.check(&event), Ok(()), "{event:?}");
+            events.push(event.into_owned());
+        };
+        run(&mut decoder, &mut sink);
+        decoder.finish(&mut sink);
+        assert!(decoder.is_ended());
+        assert!(order.is_ended());
+        events
+    }
+
+    fn of_body(body: &str) -> Vec<Event<'static>> {
+        events(|decoder, sink| decoder.body(body.as_bytes(), sink))
+    }
+
+    fn of_stream(pieces: &[&[u8]]) -> Vec<Event<'static>> {
+        events(|decoder, sink| {
+            let mut reader = FrameReader::default();
+            for piece in pieces {
+                let frame = &mut |frame: crate::sse::Frame<'_>| decoder.frame(frame.data, sink);
+                reader.feed(piece, frame).unwrap();
+            }
+            reader.finish(&mut |frame| decoder.frame(frame.data, sink));
+        })
+    }
+
+    fn sse(frames: &[&str]) -> String {
+        frames
+            .iter()
+            .map(|data| format!("data: {data}\n\n"))
+            .collect()
+    }
+
+    fn whole(events: Vec<Event<'static>>) -> Value {
+        let mut message = Message::default();
+        events.into_iter().for_each(|event| message.push(event));
+        if let Some((kind, text)) = message.error {
+            return json!({ "error": kind, "message": text });
+        }
+        serde_json::from_slice(&encode_message(&message, "msg_1", "m")).unwrap()
+    }
+
+    fn values(bytes: &[u8]) -> Vec<Value> {
+        let mut values = Vec::new();
+        let mut reader = FrameReader::default();
+        let mut take = |frame: crate::sse::Frame<'_>| {
+            let value: Value = serde_json::from_slice(frame.data).unwrap();
+            assert_eq!(value["type"].as_str().unwrap().as_bytes(), frame.event);
+            values.push(value);
+        };
+        reader.feed(bytes, &mut take).unwrap();
+        values
+    }
+
+    const USAGE: &str = r#"{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":9,"output_tokens":OUT,"service_tier":"standard","cache_creation":{"ephemeral_5m_input_tokens":0}}"#;
+
+    /// A stream of every kind of block, as Anthropic sends it; `#` for usage.
+    fn rich() -> Vec<String> {
+        [
+            r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,"usage":U1}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"","estimated_tokens":5}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQB"}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking","data":"xyz"}}"#,
+            r#"{"type":"content_block_stop","index":1}"#,
+            r#"{"type":"content_block_start","index":2,"content_block":{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}}"#,
+            r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"query\""}}"#,
+            r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":":\"é\"}"}}"#,
+            r#"{"type":"content_block_stop","index":2}"#,
+            r#"{"type":"content_block_start","index":3,"content_block":{"type":"text","text":"","citations":[]}}"#,
+            r#"{"type":"content_block_delta","index":3,"delta":{"type":"text_delta","text":"a\n"}}"#,
+            r#"{"type":"content_block_delta","index":3,"delta":{"type":"citations_delta","citation":{"type":"char_location","cited_text":"x"}}}"#,
+            r#"{"type":"content_block_delta","index":3,"delta":{"type":"text_delta","text":"b"}}"#,
+            r#"{"type":"content_block_stop","index":3}"#,
+            r#"{"type":"content_block_start","index":4,"content_block":{"type":"compaction","content":null}}"#,
+            r#"{"type":"content_block_delta","index":4,"delta":{"type":"compaction_delta","content":"short"}}"#,
+            r#"{"type":"content_block_stop","index":4}"#,
+            r#"{"type":"content_block_start","index":5,"content_block":{"type":"tool_use","id":"toolu_1","name":"Bash","input":{},"caller":{"type":"direct"}}}"#,
+            r#"{"type":"content_block_delta","index":5,"delta":{"type":"input_json_delta","partial_json":"{\"c\":1.0}"}}"#,
+            r#"{"type":"content_block_stop","index":5}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":"cyber"},"container":{"id":"c"}},"usage":U2,"context_management":{"applied_edits":[]}}"#,
+            r#"{"type":"message_stop"}"#,
+        ]
+        .map(|frame| {
+            frame
+                .replace("U1", &USAGE.replace("OUT", "1"))
+                .replace("U2", &USAGE.replace("OUT", "42"))
+        })
+        .to_vec()
+    }
+
+    /// The answer of `rich`, whole.
+    fn rich_body() -> String {
+        let content = r#"[{"type":"thinking","thinking":"hm","signature":"EqQB"},{"type":"redacted_thinking","data":"xyz"},
+            {"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"é"}},
+            {"type":"text","text":"a\nb","citations":[{"type":"char_location",
+              "cited_text":"x"}]},{"type":"compaction","content":"short"},
+            {"type":"tool_use","id":"toolu_1","name":"Bash","input":{"c":1.0},"caller":{"type":"direct"}}]"#;
+        let usage = USAGE.replace("OUT", "42");
+        format!(
+            r#"{{"id":"msg_1","type":"message","role":"assistant","model":"m","content":{content},"stop_reason":"refusal","stop_sequence":null,
+            "stop_details":{{"type":"refusal","category":"cyber"}},"container":{{"id":"c"}},"context_management":{{"applied_edits":[]}},"usage":{usage}}}"#
+        )
+    }
+
+    #[test]
+    fn a_stream_passes_as_it_came() {
+        let frames = rich();
+        let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+        let mut encoder = StreamEncoder::new("msg_1".into(), "m".into(), 99);
+        let mut out = Vec::new();
+        for event in of_stream(&[sse(&frames).as_bytes()]) {
+            encoder.encode(&event, &mut out);
+        }
+        let expected: Vec<Value> = frames
+            .iter()
+            .map(|frame| serde_json::from_str(frame).unwrap())
+            .collect();
+        let got = values(&out);
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_eq!(got, expected);
+        }
+        assert_eq!(got.len(), expected.len());
+    }
+
+    #[test]
+    fn a_whole_answer_passes_as_it_came() {
+        let body: Value = serde_json::from_str(&rich_body()).unwrap();
+        assert_eq!(whole(of_body(&rich_body())), body);
+        let frames = rich();
+        let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+        assert_eq!(whole(of_stream(&[sse(&frames).as_bytes()])), body);
+        // Streamed to the client, it amounts to the same, and stays in its frames.
+        let mut encoder = StreamEncoder::new("msg_1".into(), "m".into(), 0);
+        let mut out = Vec::new();
+        for event in of_body(&rich_body()) {
+            encoder.encode(&event, &mut out);
+        }
+        let again = values(&out);
+        let again: Vec<String> = again.iter().map(Value::to_string).collect();
+        let again: Vec<&str> = again.iter().map(String::as_str).collect();
+        assert_eq!(whole(of_stream(&[sse(&again).as_bytes()])), body);
+    }
+
+    /// What the frames amount to: blocks and stop reason, or an error.
+    #[track_caller]
+    fn check(frames: &[&str], expected: Value) {
+        let mut got = whole(of_stream(&[sse(frames).as_bytes()]));
+        if got.get("error").is_none() {
+            got = json!({ "content": got["content"].take(), "stop": got["stop_reason"].take() });
+        }
+        assert_eq!(got, expected);
+    }
+
+    const START: &str = r#"{"type":"message_start","message":{"model":"x"}}"#;
+    const STOP: &str = r#"{"type":"message_stop"}"#;
+
+    fn ended(reason: &str) -> String {
+        format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}"}}}}"#)
+    }
+
+    #[test]
+    fn servers_that_imitate_the_dialect_are_understood() {
+        let text = |text: &str, stop: &str| json!({ "content": [{ "type": "text", "text": text }], "stop": stop });
+        // No usage, no index, no message_stop, blocks left open, pings, [DONE].
+        check(
+            &[
+                START,
+                r#"{"type":"ping"}"#,
+                r#"{"type":"content_block_start","content_block":{"type":"text","text":"a"}}"#,
+                r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"b"}}"#,
+                &ended("end_turn"),
+                "[DONE]",
+            ],
+            text("ab", "end_turn"),
+        );
+        // No start at all, no block start, no stop reason.
+        check(
+            &[
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#,
+                STOP,
+            ],
+            text("a", "end_turn"),
+        );
+        // Arguments in the start; ids that are missing or taken.
+        check(
+            &[
+                START,
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","name":"A","input":{"x":1}}}"#,
+                r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"taken","name":"B","input":"{\"y\":2}"}}"#,
+                r#"{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"own","name":"C","input":{"old":1}}}"#,
+                r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+                STOP,
+            ],
+            json!({ "content": [
+                { "type": "tool_use", "id": "toolu_000000000000000700", "name": "A", "input": { "x": 1 } },
+                { "type": "tool_use", "id": "toolu_000000000000000701", "name": "B", "input": { "y": 2 } },
+                { "type": "tool_use", "id": "own", "name": "C", "input": {} },
+            ], "stop": "tool_use" }),
+        );
+        // A whole answer in one frame, and one without its type.
+        check(
+            &[
+                r#"{"type":"message","content":[{"type":"text","text":"a"}],"stop_reason":"max_tokens"}"#,
+            ],
+            text("a", "max_tokens"),
+        );
+        check(
+            &[r#"{"content":[{"type":"text","text":"a"}]}"#],
+            text("a", "end_turn"),
+        );
+        // Of two signatures the last counts.
+        check(
+            &[
+                START,
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"a","signature":"1"}}"#,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"2"}}"#,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"b"}}"#,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"3"}}"#,
+                &ended("pause_turn"),
+            ],
+            json!({ "content": [{ "type": "thinking", "thinking": "ab", "signature": "3" }], "stop": "pause_turn" }),
+        );
+    }
+
+    #[test]
+    fn failures_are_errors() {
+        let error = |kind: &str, message: &str| json!({ "error": kind, "message": message });
+        let overloaded =
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        check(
+            &[START, overloaded, STOP],
+            error("overloaded_error", "Overloaded"),
+        );
+        check(&[overloaded], error("overloaded_error", "Overloaded"));
+        check(
+            &[r#"{"error":{"message":"slow down","type":"x","code":"rate_limit_exceeded"}}"#],
+            error("rate_limit_error", "slow down"),
+        );
+        check(
+            &[r#"{"error":{"message":"m","code":503}}"#],
+            error("overloaded_error", "m"),
+        );
+        check(
+            &[r#"{"type":"error","message":"m"}"#],
+            error("api_error", "m"),
+        );
+        check(&[r#"{"detail":"m"}"#], error("api_error", "m"));
+        check(&[], error("api_error", "the upstream sent no answer"));
+        check(
+            &["<html>"],
+            error("api_error", "the upstream sent no answer"),
+        );
+        check(
+            &[START],
+            error(
+                "api_error",
+                "the upstream closed early, without a stop reason",
+            ),
+        );
+        let got = whole(of_body("<html><title>502</title>"));
+        assert_eq!(
+            got["message"],
+            "the upstream's answer is no JSON object: the upstream sent a web page: 502"
+        );
+        assert_eq!(
+            whole(of_body("{}"))["message"],
+            "the upstream sent no answer"
+        );
+        assert_eq!(whole(of_body(overloaded))["error"], "overloaded_error");
+        let aborted = events(|decoder, sink| {
+            decoder.frame(START.as_bytes(), sink);
+            decoder.abort("the upstream went away", sink);
+            decoder.frame(STOP.as_bytes(), sink);
+        });
+        assert_eq!(whole(aborted)["message"], "the upstream went away");
+    }
+
+    #[test]
+    fn what_has_no_place_is_reported() {
+        let mut decoder = decoder();
+        for frame in [
+            START,
+            r#"{"type":"content_block_delta","index":4,"delta":{"type":"input_json_delta","partial_json":"x"}}"#,
+            r#"{"type":"brand_new"}"#,
+            r#"{"type":"message_stop","x":1}"#,
+        ] {
+            decoder.frame(frame.as_bytes(), &mut |_| {});
+        }
+        let losses = decoder.take_losses();
+        let paths: Vec<_> = losses
+            .listed()
+            .iter()
+            .map(|loss| loss.path.as_str())
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "answer.input_json_delta",
+                "answer.brand_new",
+                "answer.message_stop.x"
+            ]
+        );
+    }
+
+    #[test]
+    fn counts_overwrite_where_they_are_given() {
+        let frames = [
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1,"service_tier":"standard"}}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":null,"output_tokens":8,"cache_read_input_tokens":2,"service_tier":null}}"#,
+        ];
+        let got = whole(of_stream(&[sse(&frames).as_bytes()]));
+        let expected = json!({ "input_tokens": 5, "output_tokens": 8, "cache_read_input_tokens": 2,
+            "cache_creation_input_tokens": 0, "service_tier": "standard" });
+        assert_eq!(got["usage"], expected);
+    }
+
+    fn any_frame() -> impl Strategy<Value = String> {
+        let block = prop_oneof![
+            Just(r#"{"type":"text","text":"t","citations":[{}]}"#),
+            Just(r#"{"type":"thinking","thinking":"","signature":"s"}"#),
+            Just(r#"{"type":"tool_use","id":"i","name":"n","input":{"a":1}}"#),
+            Just(r#"{"type":"tool_use"}"#),
+            Just(r#"{"type":"new","x":1}"#),
+            Just("7"),
+        ];
+        let delta = prop_oneof![
+            Just(r#"{"type":"text_delta","text":"é"}"#),
+            Just(r#"{"type":"thinking_delta","thinking":"h"}"#),
+            Just(r#"{"type":"signature_delta","signature":"z"}"#),
+            Just(r#"{"type":"input_json_delta","partial_json":"{}"}"#),
+            Just(r#"{"type":"citations_delta","citation":{}}"#),
+            Just(r#"{"type":"new_delta"}"#),
+            Just(r#"{"type":"text_delta","text":7}"#),
+            Just("[]"),
+        ];
+        prop_oneof![
+            Just(START.to_owned()),
+            (0..3, block).prop_map(|(i, block)| format!(
+                r#"{{"type":"content_block_start","index":{i},"content_block":{block}}}"#
+            )),
+            (0..3, delta).prop_map(|(i, delta)| format!(
+                r#"{{"type":"content_block_delta","index":{i},"delta":{delta}}}"#
+            )),
+            (0..3).prop_map(|i| format!(r#"{{"type":"content_block_stop","index":{i}}}"#)),
+            Just(ended("tool_use")),
+            Just(r#"{"type":"message_delta","usage":{"output_tokens":3}}"#.to_owned()),
+            Just(STOP.to_owned()),
+            Just(r#"{"error":{}}"#.to_owned()),
+            "[ -~]{0,20}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_frames_become_lawful_however_they_are_cut(
+            frames in prop::collection::vec(any_frame(), 0..12),
+            cuts in prop::collection::vec(0usize..2_000, 0..6),
+        ) {
+            let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+            let text = sse(&frames);
+            let bytes = text.as_bytes();
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            let shown = |events: Vec<Event<'static>>| format!("{events:?}");
+            prop_assert_eq!(shown(of_stream(&pieces)), shown(of_stream(&[bytes])));
+        }
+
+        #[test]
+        fn any_bytes_end_in_an_answer_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            events(|decoder, sink| decoder.frame(&bytes, sink));
+            events(|decoder, sink| decoder.body(&bytes, sink));
+        }
+    }
+}
