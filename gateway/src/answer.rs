@@ -12,16 +12,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use sluice_codec::dialect::chat::{DecodeOptions, StreamDecoder};
-use sluice_codec::dialect::messages::{StreamEncoder, decode_message, encode_message};
-use sluice_codec::ir::{Event, Message, Sequencer, Stop, StopReason, Usage};
+use sluice_codec::ir::{Event, Losses, Message, Sequencer, Stop, StopReason, Usage};
 use sluice_codec::sse::FrameReader;
 
 use crate::call::Call;
+use crate::codecs::{self, ClientFormat, Decoder, Encoder};
 use crate::config::Limits;
 use crate::error::Error;
 use crate::hook::{Document, Ending, Flow, Refusal, Session, Stage, Verdict};
-use crate::pipeline::{message_id, stream_bytes};
 use crate::upstream::{self, SendError};
 
 /// How long a finished answer waits for token counts and the end, in ms: some
@@ -40,8 +38,10 @@ const WHOLE_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Terms {
     /// The upstream's reply, its body still to come.
     pub(crate) reply: upstream::Reply,
-    /// What the decoder must know of the request.
-    pub(crate) options: DecodeOptions,
+    /// Reads the upstream's dialect.
+    pub(crate) decoder: Decoder,
+    /// How the client is answered.
+    pub(crate) format: ClientFormat,
     /// Times.
     pub(crate) limits: Limits,
     /// The upstream's name, for messages.
@@ -63,10 +63,13 @@ pub(crate) struct Answer {
     /// Keeps the events lawful after hooks had them; unused where none watches.
     sequencer: Sequencer,
     delivery: Delivery,
+    format: ClientFormat,
     limits: Limits,
     upstream: String,
     model: String,
     stream: bool,
+    /// What the client's dialect could not carry.
+    losses: Losses,
 }
 
 /// The upstream's side.
@@ -74,7 +77,7 @@ struct Source {
     /// None once the answer has ended.
     reply: Option<upstream::Reply>,
     framing: Framing,
-    decoder: StreamDecoder,
+    decoder: Decoder,
     last_byte: Instant,
 }
 
@@ -88,6 +91,7 @@ enum Framing {
 /// The client's side: where lawful events end up.
 struct Delivery {
     form: Form,
+    format: ClientFormat,
     /// Bytes for the client.
     out: Vec<u8>,
     /// Content, or its end, has come: an error can no more become a status.
@@ -100,7 +104,7 @@ struct Delivery {
 
 enum Form {
     /// Given out as it comes.
-    Stream(StreamEncoder),
+    Stream(Encoder),
     /// Gathered: the client wants it whole, or a hook does.
     Whole(Message),
 }
@@ -117,11 +121,7 @@ impl Answer {
     pub(crate) async fn open(terms: Terms, mut session: Session) -> Result<Self, Error> {
         let watched = session.wants(Stage::Stream) && session.open_streams().await?;
         let form = if terms.stream && !session.needs_hold() {
-            Form::Stream(StreamEncoder::new(
-                message_id(),
-                terms.model.clone(),
-                terms.input_estimate,
-            ))
+            Form::Stream(terms.format.stream(&terms.model, terms.input_estimate))
         } else {
             Form::Whole(Message::default())
         };
@@ -129,7 +129,7 @@ impl Answer {
             source: Source {
                 reply: Some(terms.reply),
                 framing: Framing::Unknown,
-                decoder: StreamDecoder::new(terms.options),
+                decoder: terms.decoder,
                 last_byte: Instant::now(),
             },
             session,
@@ -137,16 +137,19 @@ impl Answer {
             sequencer: Sequencer::default(),
             delivery: Delivery {
                 form,
+                format: terms.format,
                 out: Vec::new(),
                 begun: false,
                 ended: false,
                 usage: None,
                 failure: None,
             },
+            format: terms.format,
             limits: terms.limits,
             upstream: terms.upstream,
             model: terms.model,
             stream: terms.stream,
+            losses: Losses::default(),
         })
     }
 
@@ -206,7 +209,7 @@ impl Answer {
                 return None;
             }
             match self.step(pause).await {
-                Ok(Step::Silent) => StreamEncoder::ping(&mut self.delivery.out),
+                Ok(Step::Silent) => self.format.ping(&mut self.delivery.out),
                 Ok(Step::Moved) => {}
                 Err(error) => self.delivery.fail(&error.kind, &error.message),
             }
@@ -291,29 +294,29 @@ impl Answer {
 
     /// The gathered answer, through the response hooks, as the client wants it.
     async fn finished(&mut self, message: Message) -> Result<Vec<u8>, Error> {
-        let id = message_id();
+        let message = self.response_hooks(message).await?;
+        let (body, losses) = if self.stream {
+            self.format.streamed_whole(message, &self.model)
+        } else {
+            self.format.whole(&message, &self.model)
+        };
+        self.losses = losses;
+        Ok(body)
+    }
+
+    async fn response_hooks(&mut self, message: Message) -> Result<Message, Error> {
         if !self.session.wants(Stage::Response) {
-            return Ok(if self.stream {
-                stream_bytes(message, id, &self.model)
-            } else {
-                encode_message(&message, &id, &self.model)
-            });
+            return Ok(message);
         }
-        let document = Document::new(encode_message(&message, &id, &self.model).into());
+        let document = Document::new(codecs::encode_for_hooks(&message, &self.model).into());
         let (document, verdict) = self.session.on_response(document).await?;
         if let Verdict::Refuse(refusal) = verdict {
             return Err(Error::refused(refusal));
         }
-        let body = document.into_bytes();
-        if !self.stream {
-            return Ok(body.into());
+        match document.is_edited() {
+            true => codecs::decode_from_hook(&document.into_bytes()),
+            false => Ok(message),
         }
-        let edited = std::str::from_utf8(&body)
-            .ok()
-            .and_then(|text| decode_message(text).ok());
-        let message = edited
-            .ok_or_else(|| Error::hook("a response hook left an answer that is no message"))?;
-        Ok(stream_bytes(message, id, &self.model))
     }
 
     /// Let the rest of the upstream's bytes come, aside, so that its connection
@@ -338,6 +341,10 @@ impl Answer {
     /// Write down what is known by now.
     fn note(&mut self, call: &mut Call) {
         call.losses.append(self.source.decoder.take_losses());
+        call.losses.append(std::mem::take(&mut self.losses));
+        if let Form::Stream(encoder) = &mut self.delivery.form {
+            call.losses.append(encoder.take_losses());
+        }
         call.usage = self.delivery.usage.clone();
         call.note_hooks(&self.session);
     }
@@ -449,6 +456,6 @@ impl Delivery {
     fn fail(&mut self, kind: &str, message: &str) {
         self.ended = true;
         self.failure = Some((kind.to_owned(), message.to_owned()));
-        StreamEncoder::error(kind, message, &mut self.out);
+        self.format.error_event(kind, message, &mut self.out);
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Instant;
 
+use http::HeaderMap;
 use sluice_codec::ir::{Losses, Usage};
 
 use crate::error::Error;
@@ -29,6 +30,8 @@ pub struct Call {
     pub attempts: u32,
     /// Fields that could not be carried.
     pub losses: Losses,
+    /// Headers of the upstream's answer that the client reads.
+    pub passed_back: HeaderMap,
     /// Token counts, once they are known.
     pub usage: Option<Usage>,
     /// Changes by hooks, as `hook: pointer before -> after`.
@@ -64,6 +67,7 @@ impl Call {
             target: None,
             attempts: 0,
             losses: Losses::default(),
+            passed_back: HeaderMap::new(),
             usage: None,
             edits: Vec::new(),
             hook_failures: Vec::new(),

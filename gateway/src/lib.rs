@@ -18,6 +18,7 @@ mod answer;
 pub mod app;
 pub mod call;
 pub mod cli;
+mod codecs;
 pub mod config;
 pub mod demo;
 pub mod error;

@@ -17,17 +17,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use http::HeaderMap;
-use sluice_codec::dialect::chat::{DecodeOptions, EncodeOptions, decode_error, encode_request};
-use sluice_codec::dialect::messages::{self, ErrorBody, decode_message, decode_request};
-use sluice_codec::fields::{DecodeError, Path};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage};
 
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
+use crate::codecs::{self, ClientFormat, Decoded};
 use crate::config::{OnLoss, Upstream};
 use crate::error::Error;
 use crate::hook::{self, AttemptFacts, Document, Facts, Session, Stage, Verdict};
+use crate::provider::Dialect;
 use crate::route;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Endpoint};
@@ -41,6 +40,8 @@ const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 /// A client's request, as the server took it in.
 #[derive(Debug)]
 pub struct Inbound {
+    /// What the client speaks.
+    pub dialect: Dialect,
     /// Headers.
     pub headers: HeaderMap,
     /// The whole body.
@@ -52,7 +53,7 @@ pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// Headers, beside those that the body's kind implies.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: HeaderMap,
     /// The body.
     pub body: ReplyBody,
 }
@@ -79,6 +80,7 @@ pub async fn run(world: Arc<Snapshot>, inbound: Inbound) -> Reply {
     let limits = &world.config.limits;
     let hold = Duration::from_millis(limits.head_hold_ms);
     let pause = Duration::from_millis(limits.ping_interval_ms);
+    let format = ClientFormat::of(inbound.dialect);
     let mut call = Call::begin(world.generation, inbound.body.len());
     let id = call.id.clone();
     let wants_stream = Arc::new(AtomicBool::new(false));
@@ -89,12 +91,14 @@ pub async fn run(world: Arc<Snapshot>, inbound: Inbound) -> Reply {
     });
     let (call, outcome) = match tokio::time::timeout(hold, &mut serving).await {
         Ok(ended) => ended,
-        Err(_) if wants_stream.load(Ordering::Relaxed) => return begun(id, serving, pause),
+        Err(_) if wants_stream.load(Ordering::Relaxed) => {
+            return begun(&id, serving, pause, format);
+        }
         Err(_) => serving.await,
     };
     match outcome {
         Ok(served) => reply(call, served),
-        Err(error) => failed(call, &error),
+        Err(error) => failed(call, &error, format),
     }
 }
 
@@ -105,19 +109,33 @@ async fn serve(
     wants_stream: &AtomicBool,
 ) -> Result<Served, Error> {
     // 2. Decode.
-    let request = decode(&inbound.body)?;
+    let dialect = inbound.dialect;
+    let Decoded { request, format } = codecs::decode_request(dialect, &inbound.body)?;
     call.model = request.model.clone().into_owned();
     call.stream = request.stream;
     wants_stream.store(request.stream, Ordering::Relaxed);
 
     // 3. Hooks on the request; what they edited is decoded anew.
-    let mut session = world.hooks.session(facts(call, inbound.headers));
-    let edited = match request_hooks(&mut session, call, &inbound.body).await? {
+    let headers = Arc::new(inbound.headers);
+    let facts = facts(call, dialect, headers.clone());
+    let mut session = world.hooks.session(facts);
+    let edited = match request_hooks(&mut session, call, dialect, &inbound.body, &request).await? {
         Hooked::Go(edited) => edited,
-        Hooked::Answered(reply) => return hook_reply(call, reply),
+        Hooked::Answered(reply) => return hook_reply(call, reply, format),
+    };
+    let inbound = Client {
+        dialect,
+        format,
+        headers: &headers,
+        // What hooks edited is in Messages, whatever the client speaks.
+        body: match &edited {
+            None => Some(&inbound.body),
+            Some(body) if dialect == Dialect::AnthropicMessages => Some(body),
+            Some(_) => None,
+        },
     };
     let request = match &edited {
-        Some(body) => decode(body)?,
+        Some(body) => edited_request(dialect, body, request)?,
         None => request,
     };
 
@@ -131,6 +149,7 @@ async fn serve(
         let upstream = &world.config.upstreams[target.upstream];
         let attempt = Attempt {
             world,
+            client: &inbound,
             upstream,
             endpoint: &world.endpoints[target.upstream],
             model: &target.model,
@@ -139,7 +158,7 @@ async fn serve(
         // 5. to 7. Encode, hooks on the upstream's request, send.
         let terms = match attempt.send(call, &mut session, &request).await {
             Ok(Sent::Upstream(terms)) => terms,
-            Ok(Sent::Answered(reply)) => return hook_reply(call, reply),
+            Ok(Sent::Answered(reply)) => return hook_reply(call, reply, format),
             Err(error) if error.try_next => {
                 failure = Some(error);
                 continue;
@@ -161,16 +180,19 @@ async fn serve(
     Err(failure.unwrap_or_else(|| Error::client(404, "the model's route has no targets")))
 }
 
-fn decode(body: &[u8]) -> Result<Request<'_>, Error> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| DecodeError::at(&Path::Root, format!("the body is not UTF-8: {error}")))?;
-    Ok(decode_request(text)?)
+/// The client's side of a call.
+struct Client<'c> {
+    dialect: Dialect,
+    format: ClientFormat,
+    headers: &'c HeaderMap,
+    /// The body in its dialect; none if hooks edited it in another.
+    body: Option<&'c Bytes>,
 }
 
-fn facts(call: &Call, headers: HeaderMap) -> Facts {
+fn facts(call: &Call, dialect: Dialect, headers: Arc<HeaderMap>) -> Facts {
     Facts {
         id: call.id.clone(),
-        dialect: "messages",
+        dialect: dialect.name(),
         model: call.model.clone(),
         stream: call.stream,
         request_bytes: call.request_bytes,
@@ -191,12 +213,15 @@ enum Hooked {
 async fn request_hooks(
     session: &mut Session,
     call: &mut Call,
+    dialect: Dialect,
     body: &Bytes,
+    request: &Request<'_>,
 ) -> Result<Hooked, Error> {
     if !session.wants(Stage::Request) {
         return Ok(Hooked::Go(None));
     }
-    let result = session.on_request(Document::new(body.clone())).await;
+    let view = codecs::hook_view(dialect, body, request)?;
+    let result = session.on_request(Document::new(view)).await;
     call.note_hooks(session);
     let (document, verdict) = result?;
     match verdict {
@@ -209,8 +234,22 @@ async fn request_hooks(
     }
 }
 
+/// The request that hooks edited. What their vocabulary has no place for is
+/// still the client's.
+fn edited_request<'a>(
+    dialect: Dialect,
+    body: &'a [u8],
+    before: Request<'a>,
+) -> Result<Request<'a>, Error> {
+    let Decoded { mut request, .. } = codecs::decode_request(Dialect::AnthropicMessages, body)?;
+    if dialect != Dialect::AnthropicMessages {
+        request.extras.extend(before.extras);
+    }
+    Ok(request)
+}
+
 /// An answer that a hook gave in the model's place.
-fn hook_reply(call: &Call, reply: hook::Reply) -> Result<Served, Error> {
+fn hook_reply(call: &mut Call, reply: hook::Reply, format: ClientFormat) -> Result<Served, Error> {
     let message = match reply {
         hook::Reply::Text(text) => Message {
             blocks: vec![MessageBlock::text(text)],
@@ -218,32 +257,15 @@ fn hook_reply(call: &Call, reply: hook::Reply) -> Result<Served, Error> {
             stop: Some(Stop::new(StopReason::EndTurn)),
             ..Message::default()
         },
-        hook::Reply::Message(json) => decode_message(&json)
-            .map_err(|error| Error::hook(format!("a hook's reply is no message: {error}")))?,
+        hook::Reply::Message(json) => codecs::decode_from_hook(json.as_bytes())?,
     };
-    let id = message_id();
-    if call.stream {
-        Ok(Served::Whole(stream_bytes(message, id, &call.model)))
+    let (body, losses) = if call.stream {
+        format.streamed_whole(message, &call.model)
     } else {
-        Ok(Served::Whole(messages::encode_message(
-            &message,
-            &id,
-            &call.model,
-        )))
-    }
-}
-
-/// A whole answer as the bytes of a stream.
-pub(crate) fn stream_bytes(message: Message, id: String, model: &str) -> Vec<u8> {
-    let mut encoder = messages::StreamEncoder::new(id, model.to_owned(), 0);
-    let mut out = Vec::new();
-    message.split(&mut |event| encoder.encode(&event, &mut out));
-    out
-}
-
-/// Fresh in every answer: Claude Code merges turns that share an id.
-pub(crate) fn message_id() -> String {
-    format!("msg_{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..))
+        format.whole(&message, &call.model)
+    };
+    call.losses.append(losses);
+    Ok(Served::Whole(body))
 }
 
 // === one attempt ===
@@ -251,6 +273,7 @@ pub(crate) fn message_id() -> String {
 /// One try at one target.
 struct Attempt<'w> {
     world: &'w Arc<Snapshot>,
+    client: &'w Client<'w>,
     upstream: &'w Upstream,
     endpoint: &'w Endpoint,
     model: &'w str,
@@ -282,29 +305,19 @@ impl Attempt<'_> {
         });
 
         // 5. Encode for the target.
-        let encoded = encode_request(
-            request,
-            EncodeOptions {
-                model: self.model,
-                accent: &self.upstream.accent,
-                family: &self.upstream.name,
-            },
-        )?;
+        let client = self.client;
+        let body = client.body.map(|body| &body[..]);
+        let encoded =
+            codecs::encode_request(client.dialect, body, request, self.upstream, self.model)?;
         call.losses = encoded.losses;
         if self.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
             return Err(Error::lossy(&call.losses, &self.upstream.name));
         }
-        let options = DecodeOptions::new(
-            request,
-            encoded.names,
-            &self.upstream.name,
-            fastrand::u64(..),
-        )
-        .with_accent(&self.upstream.accent);
 
         // 6. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
         let mut headers = self.endpoint.headers.clone();
+        codecs::forwarded_headers(self.upstream.dialect, client.headers, &mut headers);
         if session.wants(Stage::UpstreamRequest) {
             let document = Document::with_members(body, encoded.members);
             let result = session.on_upstream_request(document, &mut headers).await;
@@ -339,9 +352,11 @@ impl Attempt<'_> {
         if reply.status >= 300 {
             return Err(self.refusal(reply).await);
         }
+        call.passed_back = passed_back(&reply.headers);
         Ok(Sent::Upstream(Box::new(Terms {
             reply,
-            options,
+            decoder: encoded.decoder,
+            format: client.format,
             limits: limits.clone(),
             upstream: self.upstream.name.clone(),
             model: call.model.clone(),
@@ -359,15 +374,17 @@ impl Attempt<'_> {
         {
             body.extend_from_slice(&chunk);
         }
-        let error = decode_error(reply.status, &body);
+        let error = codecs::decode_error(self.upstream.dialect, reply.status, &body);
         let message = self.scrubbed(error.message);
         let retry_after = reply.headers.get(http::header::RETRY_AFTER);
-        Error {
-            retry_after: retry_after
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned),
-            ..Error::upstream(&self.upstream.name, error.status, &message)
+        let mut failed = Error::upstream(&self.upstream.name, error.status, &message);
+        failed.retry_after = retry_after
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        if let Some(kind) = error.kind {
+            failed.kind = kind.into();
         }
+        failed
     }
 
     /// Upstreams quote the key they refuse.
@@ -382,13 +399,16 @@ impl Attempt<'_> {
 // === the exits ===
 
 fn reply(mut call: Call, served: Served) -> Reply {
-    let mut headers = vec![("request-id", call.id.clone())];
-    headers.extend(call.target.clone().map(|target| ("sluice-target", target)));
-    headers.extend(call.losses_header().map(|losses| ("sluice-losses", losses)));
-    headers.extend(
-        call.hooks_header()
-            .map(|failures| ("sluice-hook-failures", failures)),
+    let mut headers = std::mem::take(&mut call.passed_back);
+    insert(&mut headers, "request-id", Some(&call.id));
+    insert(&mut headers, "sluice-target", call.target.as_deref());
+    insert(
+        &mut headers,
+        "sluice-losses",
+        call.losses_header().as_deref(),
     );
+    let failures = call.hooks_header();
+    insert(&mut headers, "sluice-hook-failures", failures.as_deref());
     let body = match served {
         Served::Whole(body) if !call.stream => {
             call.first_byte();
@@ -424,22 +444,26 @@ enum Begun {
 }
 
 /// The reply to a client that has waited long enough for a sign of life.
-fn begun(request_id: String, serving: Serving, pause: Duration) -> Reply {
-    let rest = stream::unfold(Begun::Waiting(serving), move |state| state.next(pause));
+fn begun(request_id: &str, serving: Serving, pause: Duration, format: ClientFormat) -> Reply {
+    let mut headers = HeaderMap::new();
+    insert(&mut headers, "request-id", Some(request_id));
+    let rest = stream::unfold(Begun::Waiting(serving), move |state| {
+        state.next(pause, format)
+    });
     // The head alone would be held back by some clients and proxies.
     let body = stream::iter([Bytes::from_static(LIFE_SIGN)])
         .chain(rest)
         .boxed();
     Reply {
         status: 200,
-        headers: vec![("request-id", request_id)],
+        headers,
         body: ReplyBody::Stream(body),
     }
 }
 
 impl Begun {
     /// The next bytes: a life sign every `pause`, then the answer, or its error.
-    async fn next(self, pause: Duration) -> Option<(Bytes, Self)> {
+    async fn next(self, pause: Duration, format: ClientFormat) -> Option<(Bytes, Self)> {
         let mut answer = match self {
             Self::Over => return None,
             Self::Answering(answer) => answer,
@@ -449,7 +473,7 @@ impl Begun {
                 Ok((mut call, Err(error))) => {
                     call.failed(&error);
                     let mut frame = Vec::new();
-                    messages::StreamEncoder::error(&error.kind, &error.message, &mut frame);
+                    format.error_event(&error.kind, &error.message, &mut frame);
                     return Some((frame.into(), Self::Over));
                 }
             },
@@ -460,33 +484,38 @@ impl Begun {
 }
 
 /// Every error leaves here, in the client's dialect.
-fn failed(mut call: Call, error: &Error) -> Reply {
+fn failed(mut call: Call, error: &Error, format: ClientFormat) -> Reply {
     call.failed(error);
-    error_reply(&call.id, error)
+    error_reply(&call.id, error, format)
 }
 
-/// `error`, rendered for a Messages client.
-pub fn error_reply(request_id: &str, error: &Error) -> Reply {
-    let mut headers = vec![("request-id", request_id.to_owned())];
-    headers.extend(
-        error
-            .retry_after
-            .clone()
-            .map(|value| ("retry-after", value)),
-    );
-    if error.hopeless {
-        headers.push(("x-should-retry", "false".to_owned()));
-    }
-    let body = ErrorBody {
-        kind: &error.kind,
-        message: &error.message,
-        request_id,
-        details: error.details,
-    }
-    .encode();
+/// `error`, rendered for a client.
+pub(crate) fn error_reply(request_id: &str, error: &Error, format: ClientFormat) -> Reply {
+    let mut headers = HeaderMap::new();
+    insert(&mut headers, "request-id", Some(request_id));
+    insert(&mut headers, "retry-after", error.retry_after.as_deref());
+    let hopeless = error.hopeless.then_some("false");
+    insert(&mut headers, "x-should-retry", hopeless);
     Reply {
         status: error.status,
         headers,
-        body: ReplyBody::Whole(body.into()),
+        body: ReplyBody::Whole(format.error(request_id, error).into()),
     }
+}
+
+/// Set a header, if there is a value and it can be one.
+fn insert(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// The headers of an upstream's answer that its clients read.
+fn passed_back(headers: &HeaderMap) -> HeaderMap {
+    let passed = headers
+        .iter()
+        .filter(|(name, _)| codecs::is_passed_back(name));
+    passed
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }

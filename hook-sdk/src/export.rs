@@ -83,6 +83,10 @@ impl WatcherCell {
 #[macro_export]
 macro_rules! __export {
     ($hook:ty; $($stage:ident)*) => {
+        // Natively nobody builds the hook, which is no reason to call it dead.
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn() -> ::core::result::Result<$hook, ::std::string::String> =
+            $crate::export::configure::<$hook>;
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code, clippy::all)]
         const _: () = {

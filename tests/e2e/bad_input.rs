@@ -5,6 +5,8 @@ use sluice_tests::{FakeUpstream, Script, TestGateway};
 
 const LIMITS: &str = "keys: [sk-own]\nlimits: { body_bytes_max: 2000 }\n";
 const KEY: (&str, &str) = ("x-api-key", "sk-own");
+/// Endpoints that both dialects have answer clients that send it as Anthropic does.
+const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
 #[tokio::test]
 async fn requests_that_cannot_be_served() {
@@ -132,24 +134,30 @@ async fn keys_endpoints_and_methods() {
         (
             "GET",
             "/v1/models",
-            &[("x-api-key", "")],
+            &[VERSION, ("x-api-key", "")],
             401,
             "authentication_error",
         ),
         ("POST", "/v1/complete", &[KEY], 404, "not_found_error"),
-        ("GET", "/v1/models/n", &[KEY], 404, "not_found_error"),
+        (
+            "GET",
+            "/v1/models/n",
+            &[KEY, VERSION],
+            404,
+            "not_found_error",
+        ),
         ("GET", "/v1/messages", &[KEY], 405, "invalid_request_error"),
         (
             "GET",
             "/v1/models",
-            &[KEY, ("host", "evil.example")],
+            &[KEY, VERSION, ("host", "evil.example")],
             403,
             "permission_error",
         ),
         (
             "GET",
             "/v1/models",
-            &[KEY, ("origin", "http://evil.example")],
+            &[KEY, VERSION, ("origin", "http://evil.example")],
             403,
             "permission_error",
         ),
@@ -166,6 +174,8 @@ async fn keys_endpoints_and_methods() {
             "no key is quoted"
         );
     }
+    let openai = client.request("GET", "/v1/models", &[]).await;
+    assert_eq!(openai.json()["error"]["code"], "invalid_api_key");
     let bearer = [("authorization", "Bearer sk-own")];
     assert_eq!(
         client.request("GET", "/v1/models", &bearer).await.status,

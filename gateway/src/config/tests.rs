@@ -334,7 +334,14 @@ fn the_embedded_default_takes_keys_and_servers_that_are_there() {
         .collect();
     assert_eq!(
         routes,
-        ["demo", "claude-*", "deepseek/*", "fireworks/*", "ollama/*"]
+        [
+            "demo",
+            "claude-*",
+            "deepseek/*",
+            "deepseek-messages/*",
+            "fireworks/*",
+            "ollama/*"
+        ]
     );
     assert_eq!(loaded.config.upstreams[0].base_url, "http://127.0.0.1:1/v1");
     assert_eq!(loaded.config.hooks.folder, None);

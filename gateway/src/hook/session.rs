@@ -37,7 +37,7 @@ pub struct Facts {
     /// Size of the client's body.
     pub request_bytes: usize,
     /// The client's headers; a hook sees those it was granted.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
 }
 
 /// What is known of one attempt.

@@ -195,7 +195,7 @@ impl current::Host for State {
             .scope
             .facts
             .as_ref()
-            .map(|facts| &facts.headers));
+            .map(|facts| &*facts.headers));
         let values = headers
             .into_iter()
             .flat_map(|headers| headers.get_all(&name));

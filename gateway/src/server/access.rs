@@ -33,25 +33,21 @@ pub(super) async fn check(
         None
     };
     match denied {
-        Some(error) => reply::error(&error),
+        Some(error) => reply::error(&error, reply::dialect(request.uri(), request.headers())),
         None => next.run(request).await,
     }
 }
 
 /// No such endpoint.
-pub(super) async fn unknown_endpoint(uri: Uri) -> Response {
-    reply::error(&Error::client(
-        404,
-        format!("no such endpoint: `{}`", uri.path()),
-    ))
+pub(super) async fn unknown_endpoint(uri: Uri, headers: HeaderMap) -> Response {
+    let error = Error::client(404, format!("no such endpoint: `{}`", uri.path()));
+    reply::error(&error, reply::dialect(&uri, &headers))
 }
 
 /// The endpoint exists, for another method.
-pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
-    reply::error(&Error::client(
-        405,
-        format!("`{}` does not take {method}", uri.path()),
-    ))
+pub(super) async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let error = Error::client(405, format!("`{}` does not take {method}", uri.path()));
+    reply::error(&error, reply::dialect(&uri, &headers))
 }
 
 fn shows_key(headers: &HeaderMap, keys: &[Secret]) -> bool {

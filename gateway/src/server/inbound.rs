@@ -1,7 +1,7 @@
 //! Requests in: body limit, then the pipeline.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
@@ -9,14 +9,27 @@ use http::request::Parts;
 
 use crate::error::Error;
 use crate::pipeline::{self, Inbound};
+use crate::provider::Dialect;
 
-use super::reply;
+use super::{State, reply};
 
 /// `POST /v1/messages`
 pub(super) async fn messages(
-    State(state): State<super::State>,
+    extract::State(state): extract::State<State>,
     request: http::Request<Body>,
 ) -> Response {
+    call(&state, Dialect::AnthropicMessages, request).await
+}
+
+/// `POST /v1/chat/completions`
+pub(super) async fn chat_completions(
+    extract::State(state): extract::State<State>,
+    request: http::Request<Body>,
+) -> Response {
+    call(&state, Dialect::ChatCompletions, request).await
+}
+
+async fn call(state: &State, dialect: Dialect, request: http::Request<Body>) -> Response {
     let world = state.current.load();
     let (parts, body) = request.into_parts();
     match read(&parts, body, world.config.limits.body_bytes_max).await {
@@ -24,13 +37,14 @@ pub(super) async fn messages(
             pipeline::run(
                 world,
                 Inbound {
+                    dialect,
                     headers: parts.headers,
                     body,
                 },
             )
             .await,
         ),
-        Err(error) => reply::error(&error),
+        Err(error) => reply::error(&error, dialect),
     }
 }
 

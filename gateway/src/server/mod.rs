@@ -27,6 +27,7 @@ pub(crate) struct State {
 pub fn router(current: Arc<Current>) -> Router {
     let api = Router::new()
         .route("/messages", post(inbound::messages))
+        .route("/chat/completions", post(inbound::chat_completions))
         .route("/messages/count_tokens", post(tokens::count))
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one));

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -39,6 +39,7 @@ pub(super) async fn list(State(state): State<super::State>, headers: HeaderMap) 
 pub(super) async fn one(
     State(state): State<super::State>,
     Path(id): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let world = state.current.load();
@@ -46,7 +47,8 @@ pub(super) async fn one(
     if route::resolve(models, &id).is_some() {
         Json(Shape::of(&headers).model(&id)).into_response()
     } else {
-        reply::error(&Error::unknown_model(&id, &route::nearest(models, &id)))
+        let error = Error::unknown_model(&id, &route::nearest(models, &id));
+        reply::error(&error, reply::dialect(&uri, &headers))
     }
 }
 

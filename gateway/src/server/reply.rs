@@ -1,12 +1,14 @@
 //! The pipeline's reply as an HTTP response.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
+use crate::codecs::ClientFormat;
 use crate::error::Error;
 use crate::pipeline::{self, Reply, ReplyBody};
+use crate::provider::Dialect;
 
 /// The response for a finished or streaming call.
 pub(super) fn response(reply: Reply) -> Response {
@@ -33,16 +35,22 @@ pub(super) fn response(reply: Reply) -> Response {
     };
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in reply.headers {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
+    response.headers_mut().extend(reply.headers);
     response
 }
 
 /// The response for a request that never became a call.
-pub(super) fn error(error: &Error) -> Response {
+pub(super) fn error(error: &Error, dialect: Dialect) -> Response {
     let id = format!("req_{:016x}", fastrand::u64(..));
-    response(pipeline::error_reply(&id, error))
+    response(pipeline::error_reply(&id, error, ClientFormat::of(dialect)))
+}
+
+/// What the client of an endpoint speaks, as far as path and headers tell.
+pub(super) fn dialect(uri: &Uri, headers: &HeaderMap) -> Dialect {
+    let is_shared = uri.path().contains("/models");
+    let is_chat = uri.path().ends_with(Dialect::ChatCompletions.path());
+    match is_chat || is_shared && !headers.contains_key("anthropic-version") {
+        true => Dialect::ChatCompletions,
+        false => Dialect::AnthropicMessages,
+    }
 }

@@ -9,9 +9,13 @@ use sluice_codec::dialect::messages::decode_request;
 use sluice_codec::fields::DecodeError;
 
 use crate::error::Error;
+use crate::provider::Dialect;
 use crate::tokens;
 
 use super::{inbound, reply};
+
+/// Only this dialect has the endpoint.
+const DIALECT: Dialect = Dialect::AnthropicMessages;
 
 /// Count the tokens of a request as OpenAI's `o200k_base` would.
 pub(super) async fn count(
@@ -23,15 +27,15 @@ pub(super) async fn count(
     let counted = match inbound::read(&parts, body, limit).await {
         // Tokenising a long conversation takes milliseconds: not on a worker of the runtime.
         Ok(body) => tokio::task::spawn_blocking(move || estimate(&body)).await,
-        Err(error) => return reply::error(&error),
+        Err(error) => return reply::error(&error, DIALECT),
     };
     match counted {
         Ok(Ok(tokens)) => {
             let header = [("sluice-token-count", "estimate; o200k_base")];
             (header, Json(json!({ "input_tokens": tokens }))).into_response()
         }
-        Ok(Err(error)) => reply::error(&error.into()),
-        Err(_) => reply::error(&Error::client(500, "counting failed")),
+        Ok(Err(error)) => reply::error(&error.into(), DIALECT),
+        Err(_) => reply::error(&Error::client(500, "counting failed"), DIALECT),
     }
 }
 
