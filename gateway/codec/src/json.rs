@@ -51,8 +51,7 @@ impl<'a> Text<'a> {
     /// The text itself.
     pub fn decoded(&self) -> Cow<'_, str> {
         if self.0.contains('\\') {
-            let literal = format!("\"{}\"", self.0);
-            Cow::Owned(serde_json::from_str(&literal).unwrap_or_default())
+            Cow::Owned(unescaped(&format!("\"{}\"", self.0)).unwrap_or_default())
         } else {
             Cow::Borrowed(&self.0)
         }
@@ -79,10 +78,37 @@ impl fmt::Debug for Text<'_> {
 pub fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
-        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+        unescaped(raw.get()).map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inner))
     }
+}
+
+/// The text of a literal with escapes. Half a surrogate pair, which writers that
+/// cut UTF-16 text produce, becomes U+FFFD: the rest of the text is not lost.
+fn unescaped(literal: &str) -> Option<String> {
+    if let Ok(text) = serde_json::from_str(literal) {
+        return Some(text);
+    }
+    let code = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
+    let (mut whole, mut rest) = (String::with_capacity(literal.len()), literal);
+    while let Some(at) = rest.find('\\') {
+        whole.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = match (code(rest), rest.get(6..).and_then(code)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                whole.push('\u{fffd}');
+                rest = &rest[6..];
+                continue;
+            }
+            _ => 2,
+        };
+        whole.push_str(rest.get(..length)?);
+        rest = &rest[length..];
+    }
+    whole.push_str(rest);
+    serde_json::from_str(&whole).ok()
 }
 
 /// The count in `raw`: a whole number, also written as `12.0` or `"12"`.
@@ -211,6 +237,18 @@ mod tests {
             .collect();
         assert_eq!(read, [("a\\\"", "\"x\""), ("b", "[1]")]);
         assert_eq!(text, r#"{"a\"":"x","b":[1]}"#);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_costs_one_character() {
+        #[track_caller]
+        fn check(json: &str, expected: &str) {
+            let raw: &RawValue = serde_json::from_str(json).unwrap();
+            assert_eq!(as_str(raw).as_deref(), Some(expected), "{json}");
+        }
+        check(r#""a\ud83d""#, "a\u{fffd}");
+        check(r#""\\ud83d\ude00\n""#, "\\ud83d\u{fffd}\n");
+        check(r#""\ud83d\ud83d\ude00\"""#, "\u{fffd}😀\"");
     }
 
     #[test]

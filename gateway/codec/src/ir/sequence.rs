@@ -65,12 +65,29 @@ impl Sequencer {
         }
     }
 
+    /// Whether no block has begun.
+    pub fn is_blank(&self) -> bool {
+        self.index == 0 && self.open.is_none()
+    }
+
+    /// A text block with nothing in it: clients take an answer without any block
+    /// for a broken one.
+    pub fn empty_text(&mut self, sink: Sink<'_>) {
+        self.begin(Kind::Text, BlockStart::Text, Kept::new(), 0, sink);
+        self.close(sink);
+    }
+
     /// A piece of reasoning; an empty one opens nothing.
     pub fn thinking(&mut self, text: &str, sink: Sink<'_>) {
         if !text.is_empty() {
             self.ensure(Kind::Thinking, BlockStart::Thinking, sink);
             self.delta(Delta::Thinking(text.into()), sink);
         }
+    }
+
+    /// A thinking block begins, whatever may come of it.
+    pub fn begin_thinking(&mut self, sink: Sink<'_>) {
+        self.begin(Kind::Thinking, BlockStart::Thinking, Kept::new(), 0, sink);
     }
 
     /// Whether a thinking block is open and unsigned.

@@ -42,7 +42,7 @@ pub struct Accent {
     pub stream_only: bool,
     /// Whether `stream_options.include_usage` may be sent.
     pub stream_usage: bool,
-    /// Most `stop` sequences; further ones are reported as lost.
+    /// Most `stop` sequences; the answer is cut at further ones here.
     pub stop_max: usize,
     /// What `content` may be.
     pub content: Content,

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::chunk::{Function, ToolCall, parse};
@@ -24,7 +25,25 @@ pub(super) struct Call {
     /// How many bytes of them have been passed on: `sent <= arguments.len()`.
     pub(super) sent: usize,
     pub(super) state: State,
+    /// It was given out as text, since its arguments make no call.
+    pub(super) is_void: bool,
     braces: Braces,
+    /// Where a comma stands that may turn out to be a trailing one:
+    /// `sent <= comma`.
+    comma: Option<usize>,
+}
+
+/// What a call can become whose block has not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// More of it must come first.
+    Wait,
+    /// A block.
+    Begin,
+    /// Text: its arguments were cut off.
+    Incomplete,
+    /// Text: its arguments are no JSON object.
+    Unreadable,
 }
 
 /// Where a call stands on its way to the client.
@@ -78,9 +97,10 @@ impl<'a> Fragment<'a> {
 }
 
 impl Call {
-    /// Whether its arguments have come to their end: a closed object.
+    /// Whether its arguments have come to their end: a closed object, or nothing
+    /// that begins like one.
     pub(super) fn is_complete(&self) -> bool {
-        self.arguments.trim().is_empty() || self.has_closed()
+        !self.arguments.trim_start().starts_with('{') || self.has_closed()
     }
 
     /// Whether an object has come, and closed. A call without any arguments so
@@ -101,14 +121,42 @@ impl Call {
         id
     }
 
+    /// Whether its block can begin. What was passed on cannot be recalled, so a
+    /// call that does not begin like an object is judged only when it `has_ended`.
+    pub(super) fn readiness(&mut self, has_ended: bool) -> Readiness {
+        let is_object = self.arguments.trim_start().starts_with('{');
+        let is_whole = has_ended || is_object && self.has_closed();
+        if !is_whole {
+            return if is_object {
+                Readiness::Begin
+            } else {
+                Readiness::Wait
+            };
+        }
+        if let Some(bare) = unwrapped(&self.arguments) {
+            self.arguments = bare.to_owned();
+        }
+        let arguments = self.arguments.trim();
+        if arguments.is_empty() {
+            return Readiness::Begin;
+        }
+        match serde_json::from_str::<IgnoredAny>(arguments) {
+            Ok(_) if arguments.starts_with('{') => Readiness::Begin,
+            Err(error) if error.is_eof() && arguments.starts_with('{') => Readiness::Incomplete,
+            _ => Readiness::Unreadable,
+        }
+    }
+
     /// The arguments that can be passed on now. A lone `{}` is held: some
     /// vendors (Databricks, seen 2026-11) send it ahead of the real text.
     pub(super) fn unsent(&mut self) -> &str {
         if self.state == State::Open && self.arguments == "{}" {
             return "";
         }
-        let from = std::mem::replace(&mut self.sent, self.arguments.len());
-        &self.arguments[from..]
+        let held = self.comma.filter(|_| self.state == State::Open);
+        let to = held.unwrap_or(self.arguments.len());
+        let from = std::mem::replace(&mut self.sent, to);
+        &self.arguments[from..to]
     }
 
     fn add(&mut self, fragment: &str) {
@@ -119,10 +167,47 @@ impl Call {
         if self.arguments == "{}" && self.sent == 0 && fragment.trim_start().starts_with('{') {
             self.arguments.clear();
             self.braces = Braces::default();
+            self.comma = None;
         }
+        let mut at = self.arguments.len();
         self.arguments.push_str(fragment);
-        self.braces.feed(fragment);
+        for byte in fragment.bytes() {
+            if self.braces.depth > 0 && !self.braces.in_string {
+                at -= usize::from(self.drop_trailing_comma(byte, at));
+            }
+            self.braces.feed(byte);
+            at += 1;
+        }
     }
+
+    /// Models write `[1, 2,]`, which no parser takes. Whether a comma is a
+    /// trailing one shows with the next `byte`, here `at`; true if it was.
+    fn drop_trailing_comma(&mut self, byte: u8, at: usize) -> bool {
+        match byte {
+            b',' => self.comma = Some(at),
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            b'}' | b']' => {
+                if let Some(comma) = self.comma.take() {
+                    self.arguments.remove(comma);
+                    return true;
+                }
+            }
+            _ => self.comma = None,
+        }
+        false
+    }
+}
+
+/// Arguments without what some models put around them: a code fence, or `null`
+/// for none at all.
+fn unwrapped(arguments: &str) -> Option<&str> {
+    let text = arguments.trim();
+    if text == "null" {
+        return Some("");
+    }
+    let inner = text.strip_prefix("```")?.strip_suffix("```")?;
+    let inner = inner.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+    Some(inner.trim())
 }
 
 /// The calls of one answer.
@@ -211,19 +296,17 @@ struct Braces {
 }
 
 impl Braces {
-    fn feed(&mut self, text: &str) {
-        for byte in text.bytes() {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                b'{' | b'[' if !self.in_string => {
-                    self.begun = true;
-                    self.depth += 1;
-                }
-                b'}' | b']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
-                _ => {}
+    fn feed(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_string => self.escaped = true,
+            b'"' => self.in_string = !self.in_string,
+            b'{' | b'[' if !self.in_string => {
+                self.begun = true;
+                self.depth += 1;
             }
+            b'}' | b']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
+            _ => {}
         }
     }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! the client's   sent, the first that is accepted
 //! auto           auto, nothing
-//! one tool       that tool by name; that tool alone, required; auto *
+//! one tool       that tool by name; that tool alone, required; auto *; nothing,
+//!                if the tool itself cannot be sent
 //! any            required; the only tool by name; auto *
 //! none           none; no tools, unless the history has calls; auto *
 //! ```
@@ -15,6 +16,9 @@ use crate::ir::{Tool, ToolChoiceKind};
 
 /// Why a choice that became an instruction is reported.
 const INSTRUCTED: &str = "the upstream takes no such value; an instruction says it instead";
+
+/// Why a choice of a tool that cannot be sent is reported.
+const NO_SUCH_TOOL: &str = "it names a tool that cannot be sent";
 
 /// What is sent of the tools.
 #[derive(Debug, Default)]
@@ -59,14 +63,16 @@ impl<'r> Plan<'r> {
                 return plan;
             }
             Some(ToolChoiceKind::Tool(name)) => {
+                if !plan.tools.iter().any(|tool| tool.name == *name) {
+                    plan.loss = Some(NO_SUCH_TOOL);
+                    return plan;
+                }
                 if takes(Choice::Named) {
                     plan.choice = Some(Sent::Named(name));
                     return plan;
                 }
-                if plan.tools.iter().any(|tool| tool.name == *name) {
-                    plan.tools.retain(|tool| tool.name == *name);
-                    plan.choice = required;
-                }
+                plan.tools.retain(|tool| tool.name == *name);
+                plan.choice = required;
                 format!("Call the tool {name} now.")
             }
             Some(ToolChoiceKind::Any) => {

@@ -161,6 +161,11 @@ impl<'r> TurnContent<'r> {
         }
     }
 
+    /// Whether PDFs may be sent.
+    pub(super) fn takes_files(&self) -> bool {
+        self.media.files
+    }
+
     /// Whether nothing was added.
     pub(super) fn is_empty(&self) -> bool {
         self.texts.is_empty() && self.parts.is_empty()
@@ -193,6 +198,11 @@ impl<'r> TurnContent<'r> {
     }
 }
 
+/// Whether a document block holds a PDF's bytes.
+pub(super) fn is_pdf(raw: &RawValue) -> bool {
+    matches!(document(raw), Some(Document::Pdf(_)))
+}
+
 enum Document<'r> {
     Pdf(Text<'r>),
     Text(Piece<'r>),
@@ -223,6 +233,21 @@ fn document(raw: &RawValue) -> Option<Document<'_>> {
         ))),
         _ => return None,
     })
+}
+
+/// A search result as text: title, source and what was found.
+pub(super) fn search_result(raw: &RawValue) -> Piece<'static> {
+    let at = &Path::Root;
+    let Ok(mut fields) = Fields::of(raw, at) else {
+        return escaped(raw.get());
+    };
+    let mut texts: Vec<String> = ["title", "source"]
+        .into_iter()
+        .filter_map(|key| fields.take(key).and_then(as_str))
+        .map(Cow::into_owned)
+        .collect();
+    texts.extend(fields.take("content").map(flat_text));
+    escaped(&texts.join("\n"))
 }
 
 /// The text of content that is a string or text blocks.

@@ -6,6 +6,7 @@
 //! to be turned back.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::accent::ToolIds;
 use super::names::hash;
@@ -18,25 +19,43 @@ const CHARS_MAX: usize = 40;
 /// (seen 2026-11).
 const MISTRAL_CHARS: usize = 9;
 
-/// The ids of one request: sent, and as the client knows them.
+/// The ids of one request.
 #[derive(Debug, Default)]
-pub(super) struct Ids(Vec<(String, String)>);
+pub(super) struct Ids {
+    /// Ids in use, and how often the client used each.
+    times: HashMap<String, usize>,
+    /// Ids as sent, and before they were made legal.
+    sent: Vec<(String, String)>,
+}
 
 impl Ids {
+    /// The id to send for one more call. Two calls under one id could not be told
+    /// apart by their results: the second one's gets a number.
+    pub(super) fn unused(&mut self, id: &str, form: ToolIds) -> String {
+        let mut unused = id.to_owned();
+        while self.times.contains_key(&unused) {
+            let times = self.times.entry(id.to_owned()).or_insert(1);
+            *times += 1;
+            unused = format!("{id}_{times}");
+        }
+        self.times.insert(unused.clone(), 1);
+        self.legal(&unused, form).into_owned()
+    }
+
     /// The id to send for `id`: itself if it is legal, otherwise its hash, and
     /// never one that another call of this request already has.
-    pub(super) fn legal<'a>(&mut self, id: &'a str, form: ToolIds) -> Cow<'a, str> {
+    fn legal<'a>(&mut self, id: &'a str, form: ToolIds) -> Cow<'a, str> {
         if form == ToolIds::Any {
             return Cow::Borrowed(id);
         }
-        if let Some((sent, _)) = self.0.iter().find(|(_, known)| known == id) {
+        if let Some((sent, _)) = self.sent.iter().find(|(_, known)| known == id) {
             return Cow::Owned(sent.clone());
         }
         let mut sent = id.to_owned();
-        while !is_legal(&sent, form) || self.0.iter().any(|(known, _)| *known == sent) {
+        while !is_legal(&sent, form) || self.sent.iter().any(|(known, _)| *known == sent) {
             sent = hashed(&sent, form);
         }
-        self.0.push((sent.clone(), id.to_owned()));
+        self.sent.push((sent.clone(), id.to_owned()));
         Cow::Owned(sent)
     }
 }
@@ -84,6 +103,20 @@ mod tests {
         );
         assert_eq!(ids.legal("D681PevKs", form), "D681PevKs");
         assert_ne!(ids.legal(&sent, form), sent, "taken by another call");
+    }
+
+    #[test]
+    fn calls_with_one_id_stay_apart() {
+        for form in [ToolIds::Any, ToolIds::Alphanumeric9, ToolIds::Max40] {
+            let mut ids = Ids::default();
+            let mut sent: Vec<_> = ["a", "a", "a_2", "a"]
+                .map(|id| ids.unused(id, form))
+                .to_vec();
+            assert!(sent.iter().all(|id| is_legal(id, form)), "{sent:?}");
+            sent.sort();
+            sent.dedup();
+            assert_eq!(sent.len(), 4, "{sent:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,13 @@ pub(super) fn add(body: &mut ObjectWriter, accent: &Accent) {
     }
 }
 
+/// Whether the upstream takes the member `name`.
+pub(super) fn is_accepted(name: &str, accent: &Accent) -> bool {
+    let is_in = |list: &[String]| list.iter().any(|known| known == name);
+    VITAL.contains(&name)
+        || (accent.params.is_empty() || is_in(&accent.params)) && !is_in(&accent.drop)
+}
+
 /// Drop the members that the upstream refuses, and report them.
 pub(super) fn retain(
     body: ObjectWriter,
@@ -24,19 +31,16 @@ pub(super) fn retain(
 ) -> (Vec<u8>, Vec<Member>) {
     let (text, members) = body.finish();
     let name = |member: &Member| std::str::from_utf8(&text[member.key.clone()]).unwrap_or_default();
-    let is_in = |list: &[String], name: &str| list.iter().any(|known| known == name);
-    let is_accepted = |name: &str| {
-        VITAL.contains(&name)
-            || (accent.params.is_empty() || is_in(&accent.params, name))
-                && !is_in(&accent.drop, name)
-    };
-    if members.iter().all(|member| is_accepted(name(member))) {
+    if members
+        .iter()
+        .all(|member| is_accepted(name(member), accent))
+    {
         return (text, members);
     }
     let mut kept = ObjectWriter::with_capacity(text.len());
     for member in &members {
         let name = name(member);
-        if is_accepted(name) {
+        if is_accepted(name, accent) {
             kept.member(name, |out| {
                 out.extend_from_slice(&text[member.value.clone()]);
             });

@@ -19,8 +19,10 @@ mod names;
 mod replay;
 mod request;
 mod schema;
+mod stops;
 mod stream;
 mod tags;
+mod typed;
 mod usage;
 
 pub use accent::{

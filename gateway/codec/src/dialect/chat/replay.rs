@@ -18,11 +18,19 @@ pub(super) struct Replay<'r, 'o> {
     accent: &'o Accent,
     /// Whose reasoning may go back.
     family: &'o str,
-    /// The member that `texts` go into: the one of the first of them.
-    field: &'static str,
+    /// Where `texts` go: where the first of them goes.
+    place: Place,
     texts: Vec<Piece<'r>>,
     /// Items of `reasoning_details`.
     details: Vec<&'r RawValue>,
+}
+
+/// Where reasoning stands in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Member(&'static str),
+    Parts,
+    Tags,
 }
 
 impl<'r, 'o> Replay<'r, 'o> {
@@ -30,7 +38,7 @@ impl<'r, 'o> Replay<'r, 'o> {
         Self {
             accent,
             family,
-            field: "reasoning_content",
+            place: Place::Member("reasoning_content"),
             texts: Vec::new(),
             details: Vec::new(),
         }
@@ -41,38 +49,50 @@ impl<'r, 'o> Replay<'r, 'o> {
         let Some(envelope) = Envelope::open(signature).filter(|it| it.family == self.family) else {
             return false;
         };
-        let field = match (self.accent.reasoning_back, envelope.field) {
+        let place = match (self.accent.reasoning_back, envelope.field) {
             // Templates cut earlier reasoning out of the text themselves.
             (ReasoningBack::Never, _) | (ReasoningBack::Same, "tags") => return false,
+            (ReasoningBack::Parts, _) | (ReasoningBack::Same, "content") => Place::Parts,
+            (ReasoningBack::Tags, _) => Place::Tags,
             (ReasoningBack::Reasoning | ReasoningBack::Details, _)
-            | (ReasoningBack::Same, "reasoning") => "reasoning",
-            _ => "reasoning_content",
+            | (ReasoningBack::Same, "reasoning") => Place::Member("reasoning"),
+            (ReasoningBack::Same, "reasoning_text") => Place::Member("reasoning_text"),
+            _ => Place::Member("reasoning_content"),
         };
-        if self.accent.reasoning_back == ReasoningBack::Details {
+        if matches!(
+            self.accent.reasoning_back,
+            ReasoningBack::Same | ReasoningBack::Details
+        ) {
             // The client had it in its hands: only what is an array is written.
             let items = envelope.payload.map(serde_json::from_str::<Vec<&RawValue>>);
-            self.details
-                .extend(items.and_then(Result::ok).unwrap_or_default());
+            let items = items.and_then(Result::ok).unwrap_or_default();
+            if !items.is_empty() {
+                self.details.extend(items);
+                return true;
+            }
         }
         if self.texts.is_empty() {
-            self.field = field;
+            self.place = place;
         }
         // An empty field says that there was reasoning; an empty part says nothing.
-        let is_field = !matches!(
-            self.accent.reasoning_back,
-            ReasoningBack::Details | ReasoningBack::Parts | ReasoningBack::Tags
-        );
+        let is_field = matches!(place, Place::Member(_))
+            && self.accent.reasoning_back != ReasoningBack::Details;
         if is_field || !text.is_empty() {
             self.texts.push(Cow::Borrowed(text.escaped()));
         }
         true
     }
 
+    /// Whether nothing goes back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.details.is_empty()
+    }
+
     /// Write the message's `content`: `texts`, with reasoning ahead of them
     /// where that is its place. False if there is nothing to write.
     pub(super) fn write_content(&self, out: &mut Vec<u8>, texts: &[Piece<'r>]) -> bool {
-        match self.accent.reasoning_back {
-            ReasoningBack::Parts if !self.texts.is_empty() => {
+        match self.place {
+            Place::Parts if !self.texts.is_empty() => {
                 out.extend_from_slice(
                     b"[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":",
                 );
@@ -85,7 +105,7 @@ impl<'r, 'o> Replay<'r, 'o> {
                 }
                 out.push(b']');
             }
-            ReasoningBack::Tags if !self.texts.is_empty() => {
+            Place::Tags if !self.texts.is_empty() => {
                 let text = [
                     Cow::Borrowed("<think>\\n"),
                     Cow::Owned(self.texts.join("\\n")),
@@ -100,22 +120,21 @@ impl<'r, 'o> Replay<'r, 'o> {
         true
     }
 
-    /// Write the member that holds the reasoning, if one does.
+    /// Write the members that hold the reasoning, if any do.
     pub(super) fn write_member(&self, out: &mut Vec<u8>) {
-        match self.accent.reasoning_back {
-            ReasoningBack::Parts | ReasoningBack::Tags => {}
-            ReasoningBack::Details if !self.details.is_empty() => {
-                out.extend_from_slice(b",\"reasoning_details\":");
-                write_array(out, &self.details, |out, item| {
-                    out.extend_from_slice(item.get().as_bytes());
-                });
-            }
-            ReasoningBack::Always if self.texts.is_empty() => {
+        if !self.details.is_empty() {
+            out.extend_from_slice(b",\"reasoning_details\":");
+            write_array(out, &self.details, |out, item| {
+                out.extend_from_slice(item.get().as_bytes());
+            });
+        }
+        match self.place {
+            _ if self.accent.reasoning_back == ReasoningBack::Always && self.texts.is_empty() => {
                 let placeholder = [escaped(&self.accent.reasoning_placeholder)];
                 write_text(out, "reasoning_content", &placeholder);
             }
-            _ if self.texts.is_empty() => {}
-            _ => write_text(out, self.field, &self.texts),
+            Place::Member(field) if !self.texts.is_empty() => write_text(out, field, &self.texts),
+            _ => {}
         }
     }
 }

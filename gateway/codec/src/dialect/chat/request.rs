@@ -20,12 +20,13 @@ use super::accent::{
     Accent, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
 };
 use super::choice::{Plan, Sent};
-use super::content::{Media, Piece, TurnContent, escaped};
+use super::content::{Media, Piece, TurnContent, escaped, is_pdf, search_result};
 use super::ids::Ids;
 use super::members;
 use super::names::{Names, hash};
 use super::replay::{FOREIGN, Replay, write_joined};
 use super::schema::{Root, write_schema};
+use super::typed;
 use crate::fields::{Extras, Path};
 use crate::ir::{Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool};
 use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
@@ -158,14 +159,14 @@ impl<'r> Encoder<'r, '_> {
         let mut at = leading;
         let mut pending = Vec::new();
         while at < messages.len() {
-            if messages[at].role == Role::Assistant {
+            if speaks(&messages[at]) {
                 self.user_turn(at, &[], std::mem::take(&mut pending));
                 pending = self.assistant(at, &messages[at]);
                 at += 1;
             } else {
                 let run = messages[at..]
                     .iter()
-                    .take_while(|message| message.role != Role::Assistant)
+                    .take_while(|message| !speaks(message))
                     .count();
                 self.user_turn(at, &messages[at..at + run], std::mem::take(&mut pending));
                 at += run;
@@ -243,6 +244,11 @@ impl<'r> Encoder<'r, '_> {
         let at = root.key("messages");
         let mut rest = Vec::new();
         for (i, message) in (first..).zip(run) {
+            if message.role == Role::Assistant {
+                // It says nothing; written out, it would be refused.
+                self.assistant(i, message);
+                continue;
+            }
             self.report_extras(&message.extras, &at.index(i));
             for (j, block) in message.content.iter().enumerate() {
                 match block {
@@ -339,6 +345,11 @@ impl<'r> Encoder<'r, '_> {
                 media.text(escaped(&format!("[image of the result of call {call}]")));
                 media.image(source, at, &mut self.losses);
             }
+            Block::Document(raw) if media.takes_files() && is_pdf(raw) => {
+                result.text(Cow::Borrowed("[document follows]"));
+                media.text(escaped(&format!("[document of the result of call {call}]")));
+                media.document(raw, at, &mut self.losses);
+            }
             Block::Document(raw) => result.document(raw, at, &mut self.losses),
             _ => self.user_block(block, Role::User, at, result),
         }
@@ -387,7 +398,7 @@ impl<'r> Encoder<'r, '_> {
                 }
             }
             Block::Other { kind, raw } if kind == "search_result" => {
-                content.text(escaped(raw.get()));
+                content.text(search_result(raw));
             }
             Block::ToolUse { .. } | Block::Thinking { .. } | Block::Other { .. } => {
                 self.losses
@@ -462,6 +473,10 @@ impl<'r> Encoder<'r, '_> {
             }
         }
         if texts.is_empty() && calls.is_empty() {
+            if !replay.is_empty() {
+                self.losses
+                    .report(at, "reasoning that neither text nor a call follows");
+            }
             return Vec::new();
         }
         self.begin_message("assistant");
@@ -488,14 +503,7 @@ impl<'r> Encoder<'r, '_> {
         self.out.extend_from_slice(b",\"tool_calls\":");
         let (out, names, ids) = (&mut self.out, &mut self.names, &mut self.ids);
         write_array(out, calls, |out, (id, name, input)| {
-            // Two calls under one id could not be told apart by their results.
-            let twins = pending.iter().filter(|call| call.id == **id).count();
-            let sent_id = if twins == 0 {
-                id.to_string()
-            } else {
-                format!("{id}_{}", twins + 1)
-            };
-            let sent_id = ids.legal(&sent_id, self.accent.tool_ids).into_owned();
+            let sent_id = ids.unused(id, self.accent.tool_ids);
             out.extend_from_slice(b"{\"id\":");
             write_str(out, &sent_id);
             out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
@@ -521,6 +529,16 @@ impl<'r> Encoder<'r, '_> {
             }
         }
     }
+}
+
+/// Whether an assistant's message has anything to say in Chat Completions.
+fn speaks(message: &RequestMessage<'_>) -> bool {
+    let says = |block: &Block<'_>| match block {
+        Block::Text { text, .. } => !text.is_empty(),
+        Block::ToolUse { .. } => true,
+        _ => false,
+    };
+    message.role == Role::Assistant && message.content.iter().any(says)
 }
 
 /// The arguments of a call as the model wrote them: Claude Code returns what it
@@ -600,17 +618,20 @@ impl<'r> Encoder<'r, '_> {
         let at = at.key(&tool.name);
         out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
         write_str(out, &self.names.legal(&tool.name));
-        if let Some(description) = &tool.description {
+        if let Some((description, _)) = typed::written_out(tool).filter(|_| tool.schema.is_none()) {
+            out.extend_from_slice(b",\"description\":");
+            write_str(out, description);
+        } else if let Some(description) = &tool.description {
             out.extend_from_slice(b",\"description\":");
             write_joined(out, &[Cow::Borrowed(description.escaped())], "");
         }
         out.extend_from_slice(b",\"parameters\":");
-        match tool.schema {
-            Some(schema) if schema.get() != "{}" => {
+        match typed::schema(tool) {
+            Some(schema) => {
                 let (dialect, at) = (self.accent.schema, at.key("input_schema"));
                 write_schema(out, schema, dialect, Root::Object, &at, &mut self.losses);
             }
-            _ => out.extend_from_slice(br#"{"type":"object","properties":{}}"#),
+            None => out.extend_from_slice(br#"{"type":"object","properties":{}}"#),
         }
         match tool.strict {
             Some(strict) if self.accent.strict_tools => {
@@ -632,7 +653,7 @@ impl<'r> Encoder<'r, '_> {
         let at = root.key("tools");
         let mut tools = Vec::with_capacity(self.request.tools.len());
         for (i, tool) in self.request.tools.iter().enumerate() {
-            if tool.schema.is_none() && tool.vendor_kind.is_some() {
+            if !typed::is_callable(tool) {
                 self.losses
                     .report(at.index(i), "a tool that only Anthropic runs");
             } else if !tool.deferred {
@@ -689,13 +710,10 @@ impl<'r> Encoder<'r, '_> {
             .iter()
             .filter(|text| !text.is_empty())
             .collect();
-        if !stops.is_empty() {
-            if stops.len() > self.accent.stop_max {
-                self.losses.report(
-                    "stop_sequences",
-                    "more than the upstream accepts; the first ones are sent",
-                );
-            }
+        // The decoder looks for all of them, also for those that are not sent: none
+        // is lost.
+        let is_sent = self.accent.stop_max > 0 && members::is_accepted("stop", self.accent);
+        if !stops.is_empty() && is_sent {
             body.member("stop", |out| {
                 write_array(out, stops.iter().take(self.accent.stop_max), |out, text| {
                     write_joined(out, &[Cow::Borrowed(text.escaped())], "");

@@ -14,17 +14,16 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::accent::{Accent, ReasoningBack};
-use super::calls::{Calls, Fragment, State};
+use super::calls::{Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
 use super::details::Details;
 use super::envelope::Envelope;
 use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
+use super::stops::Stops;
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
-use crate::ir::{
-    BlockStart, Event, Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage,
-};
+use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage};
 use crate::json::{as_count, as_str};
 
 /// What the decoder of an answer must know of its request.
@@ -34,6 +33,7 @@ pub struct DecodeOptions {
     family: String,
     id_seed: u64,
     taken: Vec<u64>,
+    stops: Stops,
     /// Whether `completion_tokens` leaves reasoning out.
     reasoning_outside: bool,
     /// Whether `reasoning_details` are kept, to go back.
@@ -45,13 +45,15 @@ impl DecodeOptions {
     /// is; `id_seed` is a random number from which missing call ids are made.
     pub fn new(request: &Request<'_>, names: Names, family: &str, id_seed: u64) -> Self {
         let taken = request.call_ids().map(|id| hash(id.as_bytes())).collect();
+        let stops = request.stop_sequences.iter();
         Self {
             names,
             family: family.to_owned(),
             id_seed,
             taken,
+            stops: Stops::new(stops.map(|text| text.decoded().into_owned())),
             reasoning_outside: false,
-            keeps_details: false,
+            keeps_details: true,
         }
     }
 
@@ -59,7 +61,10 @@ impl DecodeOptions {
     pub fn with_accent(self, accent: &Accent) -> Self {
         Self {
             reasoning_outside: accent.reasoning_outside,
-            keeps_details: accent.reasoning_back == ReasoningBack::Details,
+            keeps_details: matches!(
+                accent.reasoning_back,
+                ReasoningBack::Same | ReasoningBack::Details
+            ),
             ..self
         }
     }
@@ -75,6 +80,10 @@ pub struct StreamDecoder {
     model: Option<String>,
     finish: Option<Finish>,
     stop_sequence: Option<String>,
+    /// A stop sequence was met in the text: what follows it does not count.
+    is_cut: bool,
+    /// The whole answer is there: no call is given out before it is judged.
+    is_whole: bool,
     usage: Option<Usage>,
     /// The field that the open thinking block came in.
     reasoning_field: &'static str,
@@ -110,6 +119,8 @@ impl StreamDecoder {
             model: None,
             finish: None,
             stop_sequence: None,
+            is_cut: false,
+            is_whole: false,
             usage: None,
             reasoning_field: "reasoning_content",
             details: Details::default(),
@@ -154,6 +165,7 @@ impl StreamDecoder {
     pub fn body(&mut self, body: &[u8], sink: Sink<'_>) {
         match serde_json::from_slice::<Chunk<'_>>(body) {
             Ok(chunk) => {
+                self.is_whole = true;
                 self.chunk(&chunk, sink);
                 self.end(true, sink);
             }
@@ -201,6 +213,9 @@ impl StreamDecoder {
             usage = usage.or(choice.usage);
         }
         self.take_usage(usage.or_else(|| groq_usage(chunk.x_groq?)));
+        if self.is_cut {
+            self.end(true, sink);
+        }
     }
 
     fn choice(&mut self, choice: &Choice<'_>, sink: Sink<'_>) {
@@ -208,8 +223,9 @@ impl StreamDecoder {
         if let Some(delta) = choice.delta.or(choice.message).and_then(parse::<Delta<'_>>) {
             self.delta(&delta, sink);
         }
-        // vLLM and SGLang name the stop sequence that was met.
-        if let Some(text) = choice.stop_reason.or(choice.matched_stop).and_then(as_str) {
+        // vLLM and SGLang name what was met: a sequence, or the model's own end token.
+        let met = choice.stop_reason.or(choice.matched_stop).and_then(as_str);
+        if let Some(text) = met.filter(|text| self.options.stops.contains(text)) {
             self.stop_sequence = Some(text.into_owned());
         }
         if let Some(word) = choice
@@ -239,6 +255,7 @@ impl StreamDecoder {
         let calls = delta.tool_calls.map(items).unwrap_or_default();
         for raw in calls.into_iter().chain(delta.function_call) {
             self.flush_tags(sink);
+            self.flush_stops(sink);
             self.call(raw, sink);
         }
     }
@@ -246,30 +263,26 @@ impl StreamDecoder {
     /// Reasoning comes in one of several fields; some relays fill two with the
     /// same text, so the first one counts.
     fn reasoning(&mut self, delta: &Delta<'_>, sink: Sink<'_>) {
-        if self.options.keeps_details {
-            for raw in delta.reasoning_details.map(items).unwrap_or_default() {
-                if !self.details.add(raw) {
-                    self.report_once(
-                        "choices[0].delta.reasoning_details",
-                        "too large to be carried",
-                    );
-                }
-            }
-        }
         let fields = [
             ("reasoning_content", delta.reasoning_content),
             ("reasoning", delta.reasoning),
             ("reasoning_text", delta.reasoning_text),
         ];
+        let details = delta.reasoning_details.map(items).unwrap_or_default();
+        for raw in &details {
+            if self.options.keeps_details && !self.details.add(raw) {
+                self.report_once(
+                    "choices[0].delta.reasoning_details",
+                    "too large to go back with the conversation",
+                );
+            }
+        }
         for (field, raw) in fields {
             if let Some(text) = raw.and_then(as_str).filter(|text| !text.is_empty()) {
                 return self.thinking(field, &text, sink);
             }
         }
-        for raw in delta.reasoning_details.map(items).unwrap_or_default() {
-            let Some(part) = parse::<ContentPart<'_>>(raw) else {
-                continue;
-            };
+        for part in details.into_iter().filter_map(parse::<ContentPart<'_>>) {
             if let Some(text) = part.text.or(part.summary).and_then(as_str) {
                 self.thinking("reasoning_details", &text, sink);
             }
@@ -286,8 +299,9 @@ impl StreamDecoder {
             };
             if let Some(text) = part.text.and_then(as_str) {
                 self.tagged(&text, sink);
-            } else if let Some(thinking) = part.thinking.or(part.content) {
-                // Mistral: `{"type":"thinking","thinking":[{"type":"text",...}]}`.
+            } else if let Some(thinking) = part.thinking.or(part.content).or(part.summary) {
+                // Mistral: `{"type":"thinking","thinking":[{"type":"text",...}]}`;
+                // Databricks: `{"type":"reasoning","summary":[...]}` (seen 2026-11).
                 for raw in items(thinking) {
                     let text = as_str(raw).or_else(|| as_str(parse::<ContentPart<'_>>(raw)?.text?));
                     self.thinking("content", &text.unwrap_or_default(), sink);
@@ -333,16 +347,39 @@ impl StreamDecoder {
     }
 
     fn thinking(&mut self, field: &'static str, text: &str, sink: Sink<'_>) {
-        if text.is_empty() {
+        if text.is_empty() || self.is_cut {
             return;
         }
+        self.flush_stops(sink);
         self.flush_calls(sink);
         self.start(sink);
         self.reasoning_field = field;
         self.sequencer.thinking(text, sink);
     }
 
+    /// Text for the client, up to the first of its stop sequences.
     fn text(&mut self, text: &str, sink: Sink<'_>) {
+        if self.is_cut {
+            return;
+        }
+        if self.options.stops.is_empty() {
+            return self.certain_text(text, sink);
+        }
+        let (certain, met) = self.options.stops.feed(text);
+        self.certain_text(&certain, sink);
+        if met.is_some() {
+            self.stop_sequence = met;
+            self.is_cut = true;
+        }
+    }
+
+    /// What might have begun a stop sequence did not.
+    fn flush_stops(&mut self, sink: Sink<'_>) {
+        let text = self.options.stops.flush();
+        self.certain_text(&text, sink);
+    }
+
+    fn certain_text(&mut self, text: &str, sink: Sink<'_>) {
         if text.is_empty() {
             return;
         }
@@ -353,6 +390,9 @@ impl StreamDecoder {
     }
 
     fn call(&mut self, raw: &RawValue, sink: Sink<'_>) {
+        if self.is_cut {
+            return;
+        }
         let Some(fragment) = Fragment::read(raw) else {
             return self.report_once(
                 "choices[0].delta.tool_calls",
@@ -371,17 +411,32 @@ impl StreamDecoder {
     /// Pass on what can be: the first unfinished call's arguments, and the next
     /// call's as soon as that one is whole and another waits.
     fn pump_calls(&mut self, all: bool, sink: Sink<'_>) {
+        if self.is_whole && !all {
+            return;
+        }
         for at in 0..self.calls.0.len() {
             let another_waits = at + 1 < self.calls.0.len();
-            match self.calls.0[at].state {
+            let call = &mut self.calls.0[at];
+            let has_ended = all || (another_waits && call.has_closed());
+            match call.state {
                 State::Closed => continue,
-                State::Waiting if self.calls.0[at].name.is_empty() && !all => return,
-                State::Waiting => self.begin_call(at, sink),
+                State::Waiting if call.name.is_empty() && !all => return,
+                State::Waiting => match call.readiness(has_ended) {
+                    Readiness::Wait => return,
+                    Readiness::Begin => self.begin_call(at, sink),
+                    Readiness::Incomplete => {
+                        self.void_call(at, "incomplete", sink);
+                        continue;
+                    }
+                    Readiness::Unreadable => {
+                        self.void_call(at, "unreadable", sink);
+                        continue;
+                    }
+                },
                 State::Open => {}
             }
             let call = &mut self.calls.0[at];
             self.sequencer.tool_input(call.unsent(), sink);
-            let has_ended = all || (another_waits && call.has_closed());
             if !has_ended {
                 return;
             }
@@ -392,7 +447,7 @@ impl StreamDecoder {
     }
 
     fn begin_call(&mut self, at: usize, sink: Sink<'_>) {
-        self.sign_all(sink);
+        self.sign(sink);
         self.start(sink);
         let seed = self.options.id_seed;
         let call = &mut self.calls.0[at];
@@ -404,14 +459,34 @@ impl StreamDecoder {
             .tool_use(&id, self.options.names.restore(&call.name), sink);
     }
 
+    /// The truth, not an invented input: what the model wrote, as text.
+    fn void_call(&mut self, at: usize, what: &str, sink: Sink<'_>) {
+        self.sign(sink);
+        self.start(sink);
+        self.sequencer.close(sink);
+        let call = &mut self.calls.0[at];
+        call.state = State::Closed;
+        call.is_void = true;
+        let name = self.options.names.restore(&call.name);
+        let text = format!("[{what} call of tool {name}] {}", call.arguments);
+        self.sequencer.text(&text, sink);
+        self.sequencer.close(sink);
+    }
+
     fn flush_calls(&mut self, sink: Sink<'_>) {
         if self.calls.0.iter().any(|call| call.state != State::Closed) {
             self.pump_calls(true, sink);
         }
     }
 
-    /// A thinking block ends with its signature.
+    /// A thinking block ends with its signature. One that is all encrypted has
+    /// nothing else.
     fn sign(&mut self, sink: Sink<'_>) {
+        if !self.details.is_empty() && !self.sequencer.is_thinking() {
+            self.start(sink);
+            self.sequencer.begin_thinking(sink);
+            self.reasoning_field = "reasoning_details";
+        }
         if self.sequencer.is_thinking() {
             let details = self.details.take();
             let envelope = Envelope {
@@ -421,17 +496,6 @@ impl StreamDecoder {
             };
             self.sequencer.sign(&envelope.seal(), sink);
         }
-    }
-
-    /// The same, also for reasoning of which there is no text to read.
-    fn sign_all(&mut self, sink: Sink<'_>) {
-        if !self.details.is_empty() && !self.sequencer.is_thinking() {
-            self.start(sink);
-            self.sequencer
-                .push(Event::block_start(0, BlockStart::Thinking), sink);
-            self.reasoning_field = "reasoning_details";
-        }
-        self.sign(sink);
     }
 
     fn start(&mut self, sink: Sink<'_>) {
@@ -455,8 +519,9 @@ impl StreamDecoder {
             return;
         }
         self.flush_tags(sink);
+        self.flush_stops(sink);
         self.flush_calls(sink);
-        self.sign_all(sink);
+        self.sign(sink);
         let stop = match self.stop_reason(done) {
             Ok(reason) => reason,
             Err(message) => return self.fail(502, message, sink),
@@ -464,6 +529,9 @@ impl StreamDecoder {
         self.ended = true;
         self.start(sink);
         self.sequencer.close(sink);
+        if self.sequencer.is_blank() {
+            self.sequencer.empty_text(sink);
+        }
         if let Some(usage) = self.usage.take() {
             self.sequencer.usage(usage, sink);
         }
@@ -482,7 +550,10 @@ impl StreamDecoder {
 
     fn stop_reason(&self, done: bool) -> Result<StopReason<'static>, &'static str> {
         let calls = &self.calls.0;
-        let called = !calls.is_empty();
+        let called = calls.iter().any(|call| !call.is_void);
+        if self.is_cut {
+            return Ok(StopReason::StopSequence);
+        }
         if calls.iter().any(|call| !call.is_complete()) && self.finish.is_some() {
             // Whatever the upstream says: the arguments were cut off.
             return Ok(StopReason::MaxTokens);
@@ -583,14 +654,16 @@ fn finish_of_word(word: &str) -> Finish {
 
 fn kind_of_status(status: u16) -> &'static str {
     match status {
-        400 | 413 | 422 => "invalid_request_error",
         401 => "authentication_error",
         402 => "billing_error",
         403 => "permission_error",
         404 => "not_found_error",
+        409 => "conflict_error",
+        413 => "request_too_large",
         429 => "rate_limit_error",
         503 | 529 => "overloaded_error",
         408 | 504 => "timeout_error",
+        400..500 => "invalid_request_error",
         _ => "api_error",
     }
 }

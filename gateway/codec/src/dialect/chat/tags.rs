@@ -5,6 +5,8 @@
 //! what the model talks about. A tag that comes in pieces is held until it is
 //! whole, and no longer.
 
+use super::stops::begun;
+
 /// Opening and closing tags: Qwen, DeepSeek and most others; MiniMax-M3; gpt-oss
 /// on Bedrock (<https://docs.vllm.ai/en/latest/features/reasoning_outputs.html>,
 /// seen 2026-11).
@@ -105,13 +107,6 @@ impl Tags {
             }
         }
     }
-}
-
-/// How many bytes at the end of `text` begin `tag`.
-fn begun(text: &str, tag: &str) -> usize {
-    let longest = tag.len().min(text.len());
-    let is_begun = |length: &usize| text.as_bytes().ends_with(&tag.as_bytes()[..*length]);
-    (1..=longest).rev().find(is_begun).unwrap_or(0)
 }
 
 #[cfg(test)]

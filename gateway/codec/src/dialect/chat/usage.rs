@@ -27,22 +27,25 @@ pub(super) fn decode_usage(raw: &RawValue, outside: bool) -> Option<Usage> {
         .or_else(|| count(&mut usage, "cached_tokens"))
         .unwrap_or(0);
     let cache_write = count(&mut prompt_details, "cache_write_tokens").unwrap_or(0);
+    let total = count(&mut usage, "total_tokens");
+    let reasoning = count(&mut completion_details, "reasoning_tokens").unwrap_or(0);
     let prompt = prompt.unwrap_or(0);
+    let mut output = completion.unwrap_or(0);
+    // xAI and Perplexity count reasoning beside the completion, and the total
+    // tells (seen 2026-11).
+    if outside || total == Some(prompt.saturating_add(output).saturating_add(reasoning)) {
+        output = output.saturating_add(reasoning);
+    }
     let mut decoded = Usage {
         input: prompt
             .saturating_sub(cache_read)
             .saturating_sub(cache_write),
-        output: completion.unwrap_or(0),
+        output,
         cache_read: cache_read.min(prompt),
         cache_write,
         extras: Vec::new(),
     };
-    if let Some(reasoning) =
-        count(&mut completion_details, "reasoning_tokens").filter(|count| *count > 0)
-    {
-        if outside {
-            decoded.output = decoded.output.saturating_add(reasoning);
-        }
+    if reasoning > 0 {
         // Some vendors count more reasoning than answer; the part is never more than the whole.
         let thinking = reasoning.min(decoded.output);
         if let Ok(details) = RawValue::from_string(format!("{{\"thinking_tokens\":{thinking}}}")) {

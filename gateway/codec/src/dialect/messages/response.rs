@@ -23,10 +23,10 @@ pub fn encode_message(message: &Message, id: &str, model: &str) -> Vec<u8> {
         write_array(out, &message.blocks, write_block)
     });
     let stop = message.stop.as_ref();
-    let cut = message.blocks.iter().any(is_cut);
     out.member("stop_reason", |out| match stop {
-        // A call whose arguments never came to their end is no call.
-        Some(stop) if cut && stop.reason == StopReason::ToolUse => write_str(out, "max_tokens"),
+        Some(stop) if stop.reason == StopReason::ToolUse => {
+            write_str(out, reason_of_calls(&message.blocks));
+        }
         Some(stop) => write_str(out, stop.reason.word()),
         None => out.extend_from_slice(b"null"),
     });
@@ -52,7 +52,21 @@ pub fn encode_message(message: &Message, id: &str, model: &str) -> Vec<u8> {
             out.raw(key, value.get());
         }
     }
+    if let Some(details) = stop.and_then(refusal_details)
+        && !out.has("stop_details")
+    {
+        out.raw("stop_details", details);
+    }
     out.finish().0
+}
+
+/// What clients read beside the stop reason `refusal`, where the upstream does
+/// not say it: those of other dialects give no category.
+/// <https://docs.claude.com/en/api/messages> (seen 2026-11)
+pub(super) fn refusal_details(stop: &Stop<'_>) -> Option<&'static str> {
+    let says = stop.extras.iter().any(|(key, _)| key == "stop_details");
+    (stop.reason == StopReason::Refusal && !says)
+        .then_some(r#"{"type":"refusal","category":null,"explanation":null}"#)
 }
 
 /// Append `usage` as an object in which every count is a number.
@@ -129,8 +143,8 @@ fn write_block(out: &mut Vec<u8>, block: &MessageBlock) {
             name,
             input,
             extras,
-        } => match whole_input(input) {
-            Some(input) => {
+        } => match Input::of(input) {
+            Input::Whole(input) => {
                 out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
                 write_str(out, id);
                 out.extend_from_slice(b",\"name\":");
@@ -141,7 +155,12 @@ fn write_block(out: &mut Vec<u8>, block: &MessageBlock) {
                 out.push(b'}');
             }
             // The truth, not an invented input: what the model wrote, as text.
-            None => write_text_block(out, &format!("[incomplete call of tool {name}] {input}")),
+            Input::Cut => {
+                write_text_block(out, &format!("[incomplete call of tool {name}] {input}"));
+            }
+            Input::Unreadable => {
+                write_text_block(out, &format!("[unreadable call of tool {name}] {input}"));
+            }
         },
         MessageBlock::Other { block, deltas } if deltas.is_empty() => {
             out.extend_from_slice(block.get().as_bytes());
@@ -176,8 +195,9 @@ fn write_folded(out: &mut Vec<u8>, block: &RawValue, deltas: &[Box<RawValue>]) {
             }
         }
     }
-    if let Some(input) = whole_input(&input).filter(|_| !input.is_empty()) {
-        put(&mut members, "input", input.to_owned());
+    match Input::of(&input) {
+        Input::Whole(whole) if !input.is_empty() => put(&mut members, "input", whole.to_owned()),
+        _ => {}
     }
     if !citations.is_empty() {
         let mut list = Vec::new();
@@ -226,19 +246,49 @@ fn write_text_block(out: &mut Vec<u8>, text: &str) {
     out.push(b'}');
 }
 
-/// Arguments that are a whole JSON object; none given means `{}`.
-fn whole_input(input: &str) -> Option<&str> {
-    match input.trim() {
-        "" => Some("{}"),
-        text if text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok() => {
-            Some(text)
+/// The arguments of a call.
+enum Input<'a> {
+    /// A whole JSON object; none given means `{}`.
+    Whole(&'a str),
+    /// The beginning of one.
+    Cut,
+    /// Something else.
+    Unreadable,
+}
+
+impl<'a> Input<'a> {
+    fn of(text: &'a str) -> Self {
+        match text.trim() {
+            "" => Self::Whole("{}"),
+            text if text.starts_with('{') => match serde_json::from_str::<&RawValue>(text) {
+                Ok(_) => Self::Whole(text),
+                Err(error) if error.is_eof() => Self::Cut,
+                Err(_) => Self::Unreadable,
+            },
+            _ => Self::Unreadable,
         }
-        _ => None,
     }
 }
 
-fn is_cut(block: &MessageBlock) -> bool {
-    matches!(block, MessageBlock::ToolUse { input, .. } if whole_input(input).is_none())
+/// The stop reason of an answer that ended in order to call: a call that is
+/// shown as text cannot be waited for.
+fn reason_of_calls(blocks: &[MessageBlock]) -> &'static str {
+    let inputs = || {
+        blocks.iter().filter_map(|block| match block {
+            MessageBlock::ToolUse { input, .. } => Some(Input::of(input)),
+            _ => None,
+        })
+    };
+    let any = |is: fn(&Input<'_>) -> bool| inputs().any(|input| is(&input));
+    if any(|input| matches!(input, Input::Cut)) {
+        "max_tokens"
+    } else if any(|input| matches!(input, Input::Unreadable))
+        && !any(|input| matches!(input, Input::Whole(_)))
+    {
+        "end_turn"
+    } else {
+        "tool_use"
+    }
 }
 
 /// Decode a whole answer in the inner form: what hooks read and write.

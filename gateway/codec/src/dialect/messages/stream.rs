@@ -10,7 +10,7 @@
 use crate::ir::{BlockStart, Delta, Event, Kept, Order, Stop, Usage};
 use crate::json::{write_count, write_str};
 
-use super::response::{write_kept, write_line, write_usage};
+use super::response::{refusal_details, write_kept, write_line, write_usage};
 
 /// Members that stand beside `delta` in `message_delta`, not in it.
 const BESIDE_DELTA: [&str; 1] = ["context_management"];
@@ -126,6 +126,10 @@ impl StreamEncoder {
             .cloned()
             .partition(|(key, _)| BESIDE_DELTA.contains(&key.as_str()));
         write_kept(out, &inside);
+        if let Some(details) = refusal_details(stop) {
+            out.extend_from_slice(b",\"stop_details\":");
+            out.extend_from_slice(details.as_bytes());
+        }
         out.extend_from_slice(b"},\"usage\":");
         write_usage(out, &self.usage);
         write_kept(out, &beside);
