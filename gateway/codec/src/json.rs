@@ -51,8 +51,7 @@ impl<'a> Text<'a> {
     /// The text itself.
     pub fn decoded(&self) -> Cow<'_, str> {
         if self.0.contains('\\') {
-            let literal = format!("\"{}\"", self.0);
-            Cow::Owned(serde_json::from_str(&literal).unwrap_or_default())
+            Cow::Owned(unescaped(&self.0))
         } else {
             Cow::Borrowed(&self.0)
         }
@@ -75,14 +74,54 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
-/// The string in `raw`, unescaped; none if it is no string.
+/// The string in `raw`, unescaped; none if it is no string. Half a surrogate
+/// pair, which JSON allows and no text can hold, becomes U+FFFD.
 pub fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
+    Some(match inner.contains('\\') {
+        true => Cow::Owned(unescaped(inner)),
+        false => Cow::Borrowed(inner),
+    })
+}
+
+/// What the inside of a literal says.
+fn unescaped(inner: &str) -> String {
+    let read = |inner: &str| serde_json::from_str(&format!("\"{inner}\""));
+    // Servers that cut text by UTF-16 units give half a pair at the end of one
+    // piece, and half at the beginning of the next.
+    read(inner)
+        .or_else(|_| read(&mended(inner)))
+        .unwrap_or_default()
+}
+
+/// The inside of a literal without halves of surrogate pairs.
+fn mended(inner: &str) -> String {
+    let unit = |at: usize| -> Option<u16> {
+        let digits = inner.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut at = 0;
+    while let Some(escape) = memchr::memchr(b'\\', &inner.as_bytes()[at..]) {
+        out.push_str(&inner[at..at + escape]);
+        at += escape;
+        let length = match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => 0,
+            (Some(_), _) => 6,
+            // A backslash and one ASCII character.
+            (None, _) => 2.min(inner.len() - at),
+        };
+        if length == 0 {
+            out.push_str("\\ufffd");
+            at += 6;
+        } else {
+            out.push_str(&inner[at..at + length]);
+            at += length;
+        }
     }
+    out.push_str(&inner[at..]);
+    out
 }
 
 /// The count in `raw`: a whole number, also written as `12.0` or `"12"`.
@@ -211,6 +250,21 @@ mod tests {
             .collect();
         assert_eq!(read, [("a\\\"", "\"x\""), ("b", "[1]")]);
         assert_eq!(text, r#"{"a\"":"x","b":[1]}"#);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_a_replacement_character() {
+        #[track_caller]
+        fn check(json: &str, text: &str) {
+            let raw: &RawValue = serde_json::from_str(json).unwrap();
+            assert_eq!(as_str(raw).unwrap(), text, "{json}");
+            assert_eq!(Text::from_raw(raw).unwrap().decoded(), text, "{json}");
+        }
+        check(r#""a\ud83d""#, "a\u{fffd}");
+        check(r#""\ude00\n\u00e9""#, "\u{fffd}\n\u{e9}");
+        check(r#""\ud83d\ud83d\ude00\\ude00""#, "\u{fffd}\u{1f600}\\ude00");
+        check(r#""\ud83d\"é""#, "\u{fffd}\"é");
+        check(r#""\ud83d\ude00""#, "\u{1f600}");
     }
 
     #[test]

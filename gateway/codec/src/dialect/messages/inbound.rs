@@ -32,6 +32,19 @@ use crate::reason;
 /// has, and few enough to be looked through each time.
 const KEPT_MAX: usize = 64;
 
+/// Members of a message that are not for its end to say, or have a place of
+/// their own: under these names nothing else is kept.
+const NOT_AT_END: [&str; 8] = [
+    "id",
+    "type",
+    "role",
+    "model",
+    "content",
+    "usage",
+    "stop_reason",
+    "stop_sequence",
+];
+
 /// What the decoder of an answer must know of its request.
 #[derive(Debug)]
 pub struct AnswerOptions {
@@ -306,7 +319,17 @@ impl AnswerDecoder {
         self.keep_at_end(kept(fields));
     }
 
-    fn keep_at_end(&mut self, members: Kept) {
+    fn keep_at_end(&mut self, mut members: Kept) {
+        members.retain(|(key, _)| {
+            let is_free = !NOT_AT_END.contains(&key.as_str());
+            if !is_free {
+                self.report_once(
+                    &format!("message_delta.{key}"),
+                    "not for the end of an answer to say",
+                );
+            }
+            is_free
+        });
         if !put_all(&mut self.at_end, members) {
             self.report_once("message_delta", "more members than can be kept");
         }
@@ -969,6 +992,26 @@ mod tests {
                 "answer.brand_new",
                 "answer.message_stop.x"
             ]
+        );
+    }
+
+    #[test]
+    fn the_end_says_nothing_twice() {
+        let frames = [
+            START,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","content":[7],"model":"x","kept":1},"stop_reason":"refusal"}"#,
+            STOP,
+        ];
+        let events = of_stream(&[sse(&frames).as_bytes()]);
+        let Some(Event::Stop(stop)) = events.last() else {
+            panic!("a stop");
+        };
+        let keys: Vec<_> = stop.extras.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["kept"]);
+        let got = whole(events);
+        assert_eq!(
+            (&got["content"], &got["stop_reason"]),
+            (&json!([]), &json!("end_turn"))
         );
     }
 

@@ -13,7 +13,7 @@
 //! Anthropic refuses in any model; what one model refuses is not known here.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
@@ -63,6 +63,7 @@ pub fn encode_request(request: &Request<'_>, model: &str) -> Result<Encoded, Ref
         refused: None,
         turns: Vec::new(),
         ids: HashSet::new(),
+        twins: HashMap::new(),
     };
     let mut body = ObjectWriter::with_capacity(4_096);
     body.string("model", model);
@@ -99,6 +100,8 @@ struct Encoder<'r> {
     turns: Vec<Turn<'r>>,
     /// Call ids sent so far: they must differ in the whole conversation.
     ids: HashSet<String>,
+    /// How many calls came with what became the same id.
+    twins: HashMap<String, usize>,
 }
 
 /// What one side says until the other speaks.
@@ -277,13 +280,17 @@ impl<'r> Encoder<'r> {
         if base.is_empty() {
             base.push_str("call");
         }
-        let mut sent = base.clone();
-        let mut twins = 1;
-        while !self.ids.insert(sent.clone()) {
-            twins += 1;
-            sent = format!("{base}_{twins}");
+        let twins = self.twins.entry(base.clone()).or_default();
+        loop {
+            *twins += 1;
+            let sent = match *twins {
+                1 => base.clone(),
+                nth => format!("{base}_{nth}"),
+            };
+            if self.ids.insert(sent.clone()) {
+                return sent;
+            }
         }
-        sent
     }
 
     /// Reasoning goes back to Anthropic with Anthropic's signature, or not.
