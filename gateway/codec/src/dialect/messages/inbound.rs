@@ -424,6 +424,9 @@ impl AnswerDecoder {
             "tool_use" if fields.peek("name").and_then(as_str).is_some() => {
                 self.call_start(index, fields, sink);
             }
+            // Nothing that a client could tell from another block, or call.
+            "" => self.report_once("content_block_start", "a block without a type"),
+            "tool_use" => self.report_once("content_block_start", "a call without a name"),
             _ => self.open(
                 Kind::Other,
                 index,
@@ -514,19 +517,31 @@ impl AnswerDecoder {
         let Some(mut fields) = self.parse(raw) else {
             return;
         };
+        let kind = fields.take("type").and_then(as_str).unwrap_or_default();
+        if kind.is_empty() {
+            return self.report_once("content_block_delta", "without a type");
+        }
         if open == Some(Kind::Other) {
             return self.push(Delta::Other(Cow::Borrowed(raw)), sink);
         }
-        let kind = fields.take("type").and_then(as_str).unwrap_or_default();
+        let own = match &*kind {
+            "text_delta" => "text",
+            "thinking_delta" => "thinking",
+            "signature_delta" => "signature",
+            _ => "",
+        };
+        let has_own = fields.peek(own).is_some();
         let known = match &*kind {
-            "text_delta" => self.string(&mut fields, "text"),
-            "thinking_delta" => self.string(&mut fields, "thinking"),
-            "signature_delta" => self.string(&mut fields, "signature"),
+            "text_delta" | "thinking_delta" | "signature_delta" => self.string(&mut fields, own),
             "input_json_delta" => fields
                 .take("partial_json")
                 .map(|raw| as_str(raw).unwrap_or(Cow::Borrowed(raw.get()))),
             _ => None,
         };
+        if has_own && known.is_none() {
+            // No client could add it to what it has.
+            return self.report_rest(&kind, fields);
+        }
         // `estimated_tokens` of reasoning that is withheld, and what may come.
         let says_more = known.as_ref().is_none_or(|text| text.is_empty())
             && (known.is_none() || !fields.is_empty());
@@ -970,15 +985,23 @@ mod tests {
 
     #[test]
     fn what_has_no_place_is_reported() {
-        let mut decoder = decoder();
+        let (mut decoder, mut passed) = (decoder(), 0);
         for frame in [
             START,
             r#"{"type":"content_block_delta","index":4,"delta":{"type":"input_json_delta","partial_json":"x"}}"#,
             r#"{"type":"brand_new"}"#,
+            r#"{"type":"content_block_start","content_block":{"text":"a"}}"#,
+            r#"{"type":"content_block_start","content_block":{"type":"thinking"}}"#,
+            r#"{"type":"content_block_delta","delta":{"text":"a"}}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":7,"y":1}}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","estimated_tokens":1}}"#,
             r#"{"type":"message_stop","x":1}"#,
         ] {
-            decoder.frame(frame.as_bytes(), &mut |_| {});
+            decoder.frame(frame.as_bytes(), &mut |event| {
+                passed += usize::from(matches!(event, Event::Delta { .. }));
+            });
         }
+        assert_eq!(passed, 1, "the tokens that were counted");
         let losses = decoder.take_losses();
         let paths: Vec<_> = losses
             .listed()
@@ -990,6 +1013,10 @@ mod tests {
             [
                 "answer.input_json_delta",
                 "answer.brand_new",
+                "answer.content_block_start",
+                "answer.content_block_delta",
+                "answer.thinking",
+                "answer.thinking_delta.y",
                 "answer.message_stop.x"
             ]
         );

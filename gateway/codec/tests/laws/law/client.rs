@@ -152,6 +152,11 @@ impl Client {
         if self.message.get("content") != Some(&json!([])) {
             return Err("a message begins with content".into());
         }
+        if self.message.get("type") != Some(&json!("message"))
+            || self.message.get("role") != Some(&json!("assistant"))
+        {
+            return Err("a message of another kind".into());
+        }
         for key in ["id", "model"] {
             text_of(&self.message, key)?;
             self.message.remove(key);
@@ -258,7 +263,10 @@ impl Client {
             }
             _ => return Ok(()),
         };
-        let text = text_of(&delta, key)?;
+        let text = match delta.get(key) {
+            None => String::new(),
+            Some(_) => text_of(&delta, key)?,
+        };
         match key {
             _ if text.is_empty() => {}
             _ if home != at => return Err("a delta does not fit its block".into()),
