@@ -71,7 +71,7 @@ fn reworded(message: String) -> String {
             (Some(limit), _) => {
                 format!(
                     "prompt is too long: {} tokens > {limit} maximum ({message})",
-                    limit + 1
+                    limit.saturating_add(1)
                 )
             }
             _ => format!("prompt is too long ({message})"),
@@ -137,6 +137,10 @@ mod tests {
         check(
             r#"{"error":{"message":"This model's maximum context length is 20000 tokens. However, your messages resulted in 30123 tokens."}}"#,
             "prompt is too long: 30123 tokens > 20000 maximum (This model's maximum context length is 20000 tokens. However, your messages resulted in 30123 tokens.)",
+        );
+        check(
+            r#"{"error":{"message":"the context length is 18446744073709551615"}}"#,
+            "prompt is too long: 18446744073709551615 tokens > 18446744073709551615 maximum (the context length is 18446744073709551615)",
         );
         check(
             "max_tokens is too large: 32000. This model supports at most 8192 completion tokens, whereas you provided 32000.",

@@ -6,6 +6,7 @@
 //! to be turned back.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use super::accent::ToolIds;
 use super::names::hash;
@@ -18,9 +19,13 @@ const CHARS_MAX: usize = 40;
 /// (seen 2026-11).
 const MISTRAL_CHARS: usize = 9;
 
-/// The ids of one request: sent, and as the client knows them.
+/// The ids of one request.
 #[derive(Debug, Default)]
-pub(super) struct Ids(Vec<(String, String)>);
+pub(super) struct Ids {
+    /// As the client knows them, and as they are sent.
+    known: HashMap<String, String>,
+    sent: HashSet<String>,
+}
 
 impl Ids {
     /// The id to send for `id`: itself if it is legal, otherwise its hash, and
@@ -29,14 +34,15 @@ impl Ids {
         if form == ToolIds::Any {
             return Cow::Borrowed(id);
         }
-        if let Some((sent, _)) = self.0.iter().find(|(_, known)| known == id) {
+        if let Some(sent) = self.known.get(id) {
             return Cow::Owned(sent.clone());
         }
         let mut sent = id.to_owned();
-        while !is_legal(&sent, form) || self.0.iter().any(|(known, _)| *known == sent) {
+        while !is_legal(&sent, form) || self.sent.contains(&sent) {
             sent = hashed(&sent, form);
         }
-        self.0.push((sent.clone(), id.to_owned()));
+        self.sent.insert(sent.clone());
+        self.known.insert(id.to_owned(), sent.clone());
         Cow::Owned(sent)
     }
 }

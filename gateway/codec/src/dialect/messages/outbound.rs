@@ -109,6 +109,9 @@ struct Turn<'r> {
     role: Role,
     /// Of an assistant: its calls. Of a user: the same calls, to be answered.
     calls: Vec<Call<'r>>,
+    /// Of a user: where the calls are that wait for a result, by their id; the
+    /// first of an id on top.
+    waiting: HashMap<&'r str, Vec<usize>>,
     /// Everything but results: blocks as JSON text.
     blocks: Vec<Vec<u8>>,
 }
@@ -381,8 +384,7 @@ impl<'r> Encoder<'r> {
             blocks.extend(self.content_block(block, &at_content.index(k)));
         }
         let turn = self.turn(Role::User);
-        let pending = |call: &Call<'_>| call.id == id && call.result.is_none();
-        let Some(c) = turn.calls.iter().position(pending) else {
+        let Some(c) = turn.waiting.get_mut(id).and_then(Vec::pop) else {
             let text = format!("[result of call {id}, which is not in this conversation]");
             turn.blocks.push(text_block(&Text::new(&text)));
             turn.blocks.append(&mut blocks);
@@ -445,9 +447,14 @@ impl<'r> Encoder<'r> {
 
 impl<'r> Turn<'r> {
     fn new(role: Role, calls: Vec<Call<'r>>) -> Self {
+        let mut waiting: HashMap<_, Vec<_>> = HashMap::new();
+        for (c, call) in calls.iter().enumerate().rev() {
+            waiting.entry(call.id).or_default().push(c);
+        }
         Self {
             role,
             calls,
+            waiting,
             blocks: Vec::new(),
         }
     }

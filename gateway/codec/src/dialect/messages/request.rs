@@ -197,7 +197,7 @@ fn tool<'a>(mut fields: Fields<'a>, at: &Path<'_>) -> Result<Tool<'a>, DecodeErr
     Ok(Tool {
         name: required(fields.take_str("name", at)?, at, "name")?,
         description: fields.take_text("description", at)?,
-        schema: fields.take("input_schema"),
+        schema: fields.take_raw_object("input_schema", at)?,
         vendor_kind: kind.filter(|kind| kind != "custom"),
         strict: fields.take_bool("strict", at)?,
         deferred: fields.take_bool("defer_loading", at)?.unwrap_or(false),
@@ -279,7 +279,7 @@ fn output_config<'a>(
                 "expected `json_schema`",
             ));
         }
-        request.output_schema = format.take("schema");
+        request.output_schema = format.take_raw_object("schema", &at.key("format"))?;
         request.extras.extend(format.rest());
     }
     request.extras.extend(fields.rest());
@@ -289,6 +289,25 @@ fn output_config<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schema_is_an_object() {
+        for (members, path) in [
+            (
+                r#""tools":[{"name":"f","input_schema":"s"}]"#,
+                "tools[0].input_schema",
+            ),
+            (
+                r#""output_config":{"format":{"type":"json_schema","schema":[]}}"#,
+                "output_config.format.schema",
+            ),
+        ] {
+            let body = format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"u"}}],{members}}}"#
+            );
+            assert_eq!(decode_request(&body).unwrap_err().path, path);
+        }
+    }
 
     #[test]
     fn a_result_inside_a_result_stays_as_it_is() {

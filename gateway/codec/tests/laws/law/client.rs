@@ -317,6 +317,8 @@ impl Client {
             return Err("the end says what is not its to say".into());
         }
         overlay(&mut self.message, said);
+        // Absent and `null` are the same.
+        self.message.entry("stop_sequence").or_insert(Value::Null);
         self.stage = Stage::Ending;
         Ok(())
     }
