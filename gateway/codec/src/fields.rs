@@ -213,6 +213,17 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
+    /// Take an object as it stands.
+    pub fn take_raw_object(
+        &mut self,
+        key: &str,
+        path: &Path<'_>,
+    ) -> Result<Option<&'a RawValue>, DecodeError> {
+        self.take_as(key, path, "an object", |raw| {
+            raw.get().starts_with('{').then_some(raw)
+        })
+    }
+
     /// Take an array of raw items.
     pub fn take_array(
         &mut self,

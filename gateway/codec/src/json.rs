@@ -51,7 +51,7 @@ impl<'a> Text<'a> {
     /// The text itself.
     pub fn decoded(&self) -> Cow<'_, str> {
         if self.0.contains('\\') {
-            Cow::Owned(unescaped(&format!("\"{}\"", self.0)).unwrap_or_default())
+            Cow::Owned(unescaped(&self.0))
         } else {
             Cow::Borrowed(&self.0)
         }
@@ -74,41 +74,54 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
-/// The string in `raw`, unescaped; none if it is no string.
+/// The string in `raw`, unescaped; none if it is no string. Half a surrogate
+/// pair, which JSON allows and no text can hold, becomes U+FFFD.
 pub fn as_str(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        unescaped(raw.get()).map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
-    }
+    Some(match inner.contains('\\') {
+        true => Cow::Owned(unescaped(inner)),
+        false => Cow::Borrowed(inner),
+    })
 }
 
-/// The text of a literal with escapes. Half a surrogate pair, which writers that
-/// cut UTF-16 text produce, becomes U+FFFD: the rest of the text is not lost.
-fn unescaped(literal: &str) -> Option<String> {
-    if let Ok(text) = serde_json::from_str(literal) {
-        return Some(text);
-    }
-    let code = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
-    let (mut whole, mut rest) = (String::with_capacity(literal.len()), literal);
-    while let Some(at) = rest.find('\\') {
-        whole.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let length = match (code(rest), rest.get(6..).and_then(code)) {
+/// What the inside of a literal says.
+fn unescaped(inner: &str) -> String {
+    let read = |inner: &str| serde_json::from_str(&format!("\"{inner}\""));
+    // Servers that cut text by UTF-16 units give half a pair at the end of one
+    // piece, and half at the beginning of the next.
+    read(inner)
+        .or_else(|_| read(&mended(inner)))
+        .unwrap_or_default()
+}
+
+/// The inside of a literal without halves of surrogate pairs.
+fn mended(inner: &str) -> String {
+    let unit = |at: usize| -> Option<u16> {
+        let digits = inner.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut at = 0;
+    while let Some(escape) = memchr::memchr(b'\\', &inner.as_bytes()[at..]) {
+        out.push_str(&inner[at..at + escape]);
+        at += escape;
+        let length = match (unit(at), unit(at + 6)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
-            (Some(0xD800..=0xDFFF), _) => {
-                whole.push('\u{fffd}');
-                rest = &rest[6..];
-                continue;
-            }
-            _ => 2,
+            (Some(0xD800..=0xDFFF), _) => 0,
+            (Some(_), _) => 6,
+            // A backslash and one ASCII character.
+            (None, _) => 2.min(inner.len() - at),
         };
-        whole.push_str(rest.get(..length)?);
-        rest = &rest[length..];
+        if length == 0 {
+            out.push_str("\\ufffd");
+            at += 6;
+        } else {
+            out.push_str(&inner[at..at + length]);
+            at += length;
+        }
     }
-    whole.push_str(rest);
-    serde_json::from_str(&whole).ok()
+    out.push_str(&inner[at..]);
+    out
 }
 
 /// The count in `raw`: a whole number, also written as `12.0` or `"12"`.
@@ -240,15 +253,20 @@ mod tests {
     }
 
     #[test]
-    fn half_a_surrogate_pair_costs_one_character() {
+    fn half_a_surrogate_pair_is_a_replacement_character() {
         #[track_caller]
-        fn check(json: &str, expected: &str) {
+        fn check(json: &str, text: &str) {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(as_str(raw).as_deref(), Some(expected), "{json}");
+            assert_eq!(as_str(raw).unwrap(), text, "{json}");
+            assert_eq!(Text::from_raw(raw).unwrap().decoded(), text, "{json}");
         }
         check(r#""a\ud83d""#, "a\u{fffd}");
         check(r#""\\ud83d\ude00\n""#, "\\ud83d\u{fffd}\n");
         check(r#""\ud83d\ud83d\ude00\"""#, "\u{fffd}😀\"");
+        check(r#""\ude00\n\u00e9""#, "\u{fffd}\n\u{e9}");
+        check(r#""\ud83d\ud83d\ude00\\ude00""#, "\u{fffd}\u{1f600}\\ude00");
+        check(r#""\ud83d\"é""#, "\u{fffd}\"é");
+        check(r#""\ud83d\ude00""#, "\u{1f600}");
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// Take in `bytes` and hand each frame that they complete to `frame`.
+    /// Take in `bytes` and hand each frame that they complete to `frame`. After
+    /// an error nothing that follows can be told apart.
     pub fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -50,6 +51,7 @@ impl FrameReader {
             bytes = &bytes[usize::from(ends_crlf)..];
         }
         while let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) {
+            self.expect_room(end)?;
             if self.line.is_empty() {
                 self.line_ended(&bytes[..end], frame);
             } else {
@@ -63,8 +65,15 @@ impl FrameReader {
             self.after_cr = bytes[end..] == *b"\r";
             bytes = &bytes[end + 1 + usize::from(crlf)..];
         }
+        self.expect_room(bytes.len())?;
         self.line.extend_from_slice(bytes);
-        if self.line.len() + self.data.len() > FRAME_BYTES_MAX {
+        Ok(())
+    }
+
+    /// Whether the frame at hand can take `more` bytes, asked of every line as a
+    /// whole, so that the answer is the same however the bytes are split.
+    fn expect_room(&self, more: usize) -> Result<(), FrameTooLarge> {
+        if self.line.len() + self.data.len() + more > FRAME_BYTES_MAX {
             return Err(FrameTooLarge);
         }
         Ok(())
@@ -180,6 +189,21 @@ mod tests {
         let frames = read(&[b"data: a\r", b"\n", b"\ndata: b\n\n"]);
         assert_eq!(frames, read(&[b"data: a\r\n\ndata: b\n\n"]));
         assert_eq!(frames.len(), 2);
+    }
+
+    #[test]
+    fn a_frame_beyond_the_bound_fails_however_it_is_split() {
+        let field = "data: ".len();
+        for (length, fits) in [(FRAME_BYTES_MAX - field, true), (FRAME_BYTES_MAX, false)] {
+            let bytes = format!("data: {}\n\n", "x".repeat(length));
+            for piece in [bytes.len(), 1 << 20] {
+                let (mut reader, mut frames) = (FrameReader::default(), 0);
+                let mut pieces = bytes.as_bytes().chunks(piece);
+                let fed = pieces.try_for_each(|piece| reader.feed(piece, &mut |_| frames += 1));
+                assert_eq!(fed.is_ok(), fits, "{length} in pieces of {piece}");
+                assert_eq!(frames, usize::from(fits));
+            }
+        }
     }
 
     proptest! {

@@ -210,21 +210,28 @@ fn unwrapped(arguments: &str) -> Option<&str> {
     Some(inner.trim())
 }
 
+/// Most calls of one answer: many times what any model makes at once, and few
+/// enough to be looked through for each fragment.
+const CALLS_MAX: usize = 1_024;
+
 /// The calls of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Calls(pub(super) Vec<Call>);
 
 impl Calls {
-    /// Add a fragment to its call. False if that call has ended already and the
-    /// fragment has no place any more.
-    pub(super) fn add(&mut self, fragment: Fragment<'_>) -> bool {
-        let at = self.find(&fragment).unwrap_or_else(|| {
-            self.0.push(Call {
-                index: fragment.index,
-                ..Call::default()
-            });
-            self.0.len() - 1
-        });
+    /// Add a fragment to its call, or say why it has no place.
+    pub(super) fn add(&mut self, fragment: Fragment<'_>) -> Result<(), &'static str> {
+        let at = match self.find(&fragment) {
+            Some(at) => at,
+            None if self.0.len() == CALLS_MAX => return Err("more calls than can be kept apart"),
+            None => {
+                self.0.push(Call {
+                    index: fragment.index,
+                    ..Call::default()
+                });
+                self.0.len() - 1
+            }
+        };
         let call = &mut self.0[at];
         if call.id.is_none() {
             call.id = fragment.id.map(Cow::into_owned);
@@ -236,10 +243,15 @@ impl Calls {
             call.name = name.into_owned();
         }
         if call.state == State::Closed {
-            return fragment.arguments.trim().is_empty() || fragment.arguments == call.arguments;
+            let is_new =
+                !fragment.arguments.trim().is_empty() && fragment.arguments != call.arguments;
+            return match is_new {
+                true => Err("arguments that came after their call had ended"),
+                false => Ok(()),
+            };
         }
         call.add(&fragment.arguments);
-        true
+        Ok(())
     }
 
     /// The call that a fragment belongs to: by index where that is consistent
@@ -312,5 +324,21 @@ impl Braces {
 
     fn is_closed(&self) -> bool {
         self.begun && self.depth == 0 && !self.in_string
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_beyond_every_bound_are_refused() {
+        let mut calls = Calls::default();
+        for i in 0..=CALLS_MAX {
+            let json = format!(r#"{{"index":{i},"function":{{"name":"f"}}}}"#);
+            let raw: &RawValue = serde_json::from_str(&json).unwrap();
+            let added = calls.add(Fragment::read(raw).unwrap());
+            assert_eq!(added.is_ok(), i < CALLS_MAX, "{i}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! to be turned back.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::accent::ToolIds;
 use super::names::hash;
@@ -24,8 +24,9 @@ const MISTRAL_CHARS: usize = 9;
 pub(super) struct Ids {
     /// Ids in use, and how often the client used each.
     times: HashMap<String, usize>,
-    /// Ids as sent, and before they were made legal.
-    sent: Vec<(String, String)>,
+    /// As they are made legal, by what they were before.
+    known: HashMap<String, String>,
+    sent: HashSet<String>,
 }
 
 impl Ids {
@@ -48,14 +49,15 @@ impl Ids {
         if form == ToolIds::Any {
             return Cow::Borrowed(id);
         }
-        if let Some((sent, _)) = self.sent.iter().find(|(_, known)| known == id) {
+        if let Some(sent) = self.known.get(id) {
             return Cow::Owned(sent.clone());
         }
         let mut sent = id.to_owned();
-        while !is_legal(&sent, form) || self.sent.iter().any(|(known, _)| *known == sent) {
+        while !is_legal(&sent, form) || self.sent.contains(&sent) {
             sent = hashed(&sent, form);
         }
-        self.sent.push((sent.clone(), id.to_owned()));
+        self.sent.insert(sent.clone());
+        self.known.insert(id.to_owned(), sent.clone());
         Cow::Owned(sent)
     }
 }

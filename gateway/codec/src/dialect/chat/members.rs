@@ -1,6 +1,9 @@
 //! The body's top-level members, held against what the upstream accepts.
 
+use std::borrow::Cow;
+
 use super::accent::Accent;
+use crate::fields::Key;
 use crate::ir::Losses;
 use crate::json::{Member, ObjectWriter};
 
@@ -30,18 +33,22 @@ pub(super) fn retain(
     losses: &mut Losses,
 ) -> (Vec<u8>, Vec<Member>) {
     let (text, members) = body.finish();
-    let name = |member: &Member| std::str::from_utf8(&text[member.key.clone()]).unwrap_or_default();
+    // As it is meant, not as it is written: a key may hold escapes.
+    let name = |member: &Member| -> Cow<'_, str> {
+        let literal = &text[member.key.start - 1..=member.key.end];
+        serde_json::from_slice(literal).map_or_else(|_| Cow::default(), |Key(name)| name)
+    };
     if members
         .iter()
-        .all(|member| is_accepted(name(member), accent))
+        .all(|member| is_accepted(&name(member), accent))
     {
         return (text, members);
     }
     let mut kept = ObjectWriter::with_capacity(text.len());
     for member in &members {
         let name = name(member);
-        if is_accepted(name, accent) {
-            kept.member(name, |out| {
+        if is_accepted(&name, accent) {
+            kept.member(&name, |out| {
                 out.extend_from_slice(&text[member.value.clone()]);
             });
         } else {
@@ -49,4 +56,23 @@ pub(super) fn retain(
         }
     }
     kept.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_with_escapes_is_written_as_it_was() {
+        let mut body = ObjectWriter::with_capacity(0);
+        body.raw("a\"b\\", "1");
+        body.raw("gone", "2");
+        let accent = Accent {
+            drop: vec!["gone".to_owned()],
+            ..Accent::default()
+        };
+        let (text, members) = retain(body, &accent, &mut Losses::default());
+        assert_eq!(text, br#"{"a\"b\\":1}"#);
+        assert_eq!(&text[members[0].key.clone()], br#"a\"b\\"#);
+    }
 }

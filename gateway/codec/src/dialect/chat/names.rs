@@ -1,13 +1,14 @@
 //! Tool names that Chat Completions accepts, and the way back.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Longest function name that OpenAI accepts.
 const NAME_CHARS_MAX: usize = 64;
 
 /// Names that had to be changed in one request: sent, and as the client knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(Vec<(String, String)>);
+pub struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// The name to send for `name`: itself if it is legal, otherwise a slug with
@@ -23,18 +24,15 @@ impl Names {
             .take(NAME_CHARS_MAX - 9)
             .collect();
         let sent = format!("{slug}_{:08x}", hash(name.as_bytes()) as u32);
-        if !self.0.iter().any(|(known, _)| *known == sent) {
-            self.0.push((sent.clone(), name.to_owned()));
-        }
+        self.0
+            .entry(sent.clone())
+            .or_insert_with(|| name.to_owned());
         Cow::Owned(sent)
     }
 
     /// The client's name for a tool that the model called `sent`.
     pub fn restore<'a>(&'a self, sent: &'a str) -> &'a str {
-        self.0
-            .iter()
-            .find(|(known, _)| known == sent)
-            .map_or(sent, |(_, name)| name)
+        self.0.get(sent).map_or(sent, String::as_str)
     }
 }
 

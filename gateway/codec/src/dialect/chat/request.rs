@@ -13,6 +13,7 @@
 //! hoist`, and an instruction in the last user message for what no parameter says.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
@@ -139,7 +140,7 @@ struct Encoder<'r, 'o> {
 
 /// A tool call that still waits for its result.
 struct Pending<'r> {
-    id: Cow<'r, str>,
+    id: &'r str,
     sent_id: String,
     result: Option<(&'r [Block<'r>], bool, String)>,
 }
@@ -243,6 +244,11 @@ impl<'r> Encoder<'r, '_> {
         let root = Path::Root;
         let at = root.key("messages");
         let mut rest = Vec::new();
+        // Of calls with one id the first waits on top.
+        let mut waiting: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (c, call) in pending.iter().enumerate().rev() {
+            waiting.entry(call.id).or_default().push(c);
+        }
         for (i, message) in (first..).zip(run) {
             if message.role == Role::Assistant {
                 // It says nothing; written out, it would be refused.
@@ -261,12 +267,10 @@ impl<'r> Encoder<'r, '_> {
                         let at = at.index(i);
                         let at = at.key("content");
                         self.report_extras(extras, &at.index(j));
-                        let call = pending
-                            .iter_mut()
-                            .find(|call| call.id == *id && call.result.is_none());
-                        match call {
-                            Some(call) => {
-                                call.result = Some((content, *is_error, at.index(j).to_string()));
+                        match waiting.get_mut(&**id).and_then(Vec::pop) {
+                            Some(c) => {
+                                pending[c].result =
+                                    Some((content, *is_error, at.index(j).to_string()));
                             }
                             None => rest.push((i, j, message.role, block)),
                         }
@@ -313,7 +317,7 @@ impl<'r> Encoder<'r, '_> {
             for (k, block) in blocks.iter().enumerate() {
                 let parent = Path::Key(&Path::Root, &at);
                 let parent = parent.key("content");
-                self.result_block(block, &call.id, &parent.index(k), &mut result, media);
+                self.result_block(block, call.id, &parent.index(k), &mut result, media);
             }
             if is_error {
                 result.mark_error();
@@ -512,7 +516,7 @@ impl<'r> Encoder<'r, '_> {
             write_str(out, arguments(input));
             out.extend_from_slice(b"}}");
             pending.push(Pending {
-                id: Cow::Borrowed(id),
+                id,
                 sent_id,
                 result: None,
             });
@@ -661,14 +665,16 @@ impl<'r> Encoder<'r, '_> {
             }
             self.report_extras(&tool.extras, &at.index(i));
         }
+        let mut known: HashSet<&str> = tools.iter().map(|tool| &*tool.name).collect();
+        let deferred = self.request.tools.iter().filter(|tool| tool.deferred);
+        // Of two under one name the first.
+        let deferred: HashMap<&str, _> = deferred.rev().map(|tool| (&*tool.name, tool)).collect();
         for name in self.request.referenced_tools() {
-            let deferred = self
-                .request
-                .tools
-                .iter()
-                .find(|tool| tool.deferred && tool.name == *name);
-            tools
-                .extend(deferred.filter(|tool| !tools.iter().any(|known| known.name == tool.name)));
+            if let Some(tool) = deferred.get(&**name)
+                && known.insert(name)
+            {
+                tools.push(*tool);
+            }
         }
         tools
     }

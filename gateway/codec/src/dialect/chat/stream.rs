@@ -399,11 +399,8 @@ impl StreamDecoder {
                 "a piece that is no tool call",
             );
         };
-        if !self.calls.add(fragment) {
-            self.report_once(
-                "choices[0].delta.tool_calls",
-                "arguments that came after their call had ended",
-            );
+        if let Err(reason) = self.calls.add(fragment) {
+            self.report_once("choices[0].delta.tool_calls", reason);
         }
         self.pump_calls(false, sink);
     }

@@ -16,6 +16,10 @@ const TAGS: [(&str, &str); 3] = [
     ("<reasoning>", "</reasoning>"),
 ];
 
+/// Most blanks ahead of a tag, in bytes: models write a line or two. More are what
+/// a model that has lost its way writes, and not to be held back.
+const BLANKS_MAX: usize = 256;
+
 /// What a piece of content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -71,6 +75,10 @@ impl Tags {
         match self.state {
             State::Head => {
                 let seen = self.held.trim_start();
+                if self.held.len() - seen.len() > BLANKS_MAX {
+                    self.state = State::Plain;
+                    return true;
+                }
                 if let Some((open, close)) = TAGS.iter().find(|(open, _)| seen.starts_with(open)) {
                     self.held = seen[open.len()..].to_owned();
                     self.state = State::Inside(close);
@@ -140,6 +148,8 @@ mod tests {
         check("say <think>x</think>", "", "say <think>x</think>");
         check("<thin", "", "<thin");
         check("  ", "", "  ");
+        let blanks = format!("{}<think>x</think>", " ".repeat(BLANKS_MAX + 1));
+        check(&blanks, "", &blanks);
         check("<b>", "", "<b>");
     }
 }

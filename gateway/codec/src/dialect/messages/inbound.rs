@@ -32,6 +32,19 @@ use crate::reason;
 /// has, and few enough to be looked through each time.
 const KEPT_MAX: usize = 64;
 
+/// Members of a message that are not for its end to say, or have a place of
+/// their own: under these names nothing else is kept.
+const NOT_AT_END: [&str; 8] = [
+    "id",
+    "type",
+    "role",
+    "model",
+    "content",
+    "usage",
+    "stop_reason",
+    "stop_sequence",
+];
+
 /// What the decoder of an answer must know of its request.
 #[derive(Debug)]
 pub struct AnswerOptions {
@@ -306,7 +319,17 @@ impl AnswerDecoder {
         self.keep_at_end(kept(fields));
     }
 
-    fn keep_at_end(&mut self, members: Kept) {
+    fn keep_at_end(&mut self, mut members: Kept) {
+        members.retain(|(key, _)| {
+            let is_free = !NOT_AT_END.contains(&key.as_str());
+            if !is_free {
+                self.report_once(
+                    &format!("message_delta.{key}"),
+                    "not for the end of an answer to say",
+                );
+            }
+            is_free
+        });
         if !put_all(&mut self.at_end, members) {
             self.report_once("message_delta", "more members than can be kept");
         }
@@ -401,6 +424,9 @@ impl AnswerDecoder {
             "tool_use" if fields.peek("name").and_then(as_str).is_some() => {
                 self.call_start(index, fields, sink);
             }
+            // Nothing that a client could tell from another block, or call.
+            "" => self.report_once("content_block_start", "a block without a type"),
+            "tool_use" => self.report_once("content_block_start", "a call without a name"),
             _ => self.open(
                 Kind::Other,
                 index,
@@ -491,19 +517,31 @@ impl AnswerDecoder {
         let Some(mut fields) = self.parse(raw) else {
             return;
         };
+        let kind = fields.take("type").and_then(as_str).unwrap_or_default();
+        if kind.is_empty() {
+            return self.report_once("content_block_delta", "without a type");
+        }
         if open == Some(Kind::Other) {
             return self.push(Delta::Other(Cow::Borrowed(raw)), sink);
         }
-        let kind = fields.take("type").and_then(as_str).unwrap_or_default();
+        let own = match &*kind {
+            "text_delta" => "text",
+            "thinking_delta" => "thinking",
+            "signature_delta" => "signature",
+            _ => "",
+        };
+        let has_own = fields.peek(own).is_some();
         let known = match &*kind {
-            "text_delta" => self.string(&mut fields, "text"),
-            "thinking_delta" => self.string(&mut fields, "thinking"),
-            "signature_delta" => self.string(&mut fields, "signature"),
+            "text_delta" | "thinking_delta" | "signature_delta" => self.string(&mut fields, own),
             "input_json_delta" => fields
                 .take("partial_json")
                 .map(|raw| as_str(raw).unwrap_or(Cow::Borrowed(raw.get()))),
             _ => None,
         };
+        if has_own && known.is_none() {
+            // No client could add it to what it has.
+            return self.report_rest(&kind, fields);
+        }
         // `estimated_tokens` of reasoning that is withheld, and what may come.
         let says_more = known.as_ref().is_none_or(|text| text.is_empty())
             && (known.is_none() || !fields.is_empty());
@@ -947,15 +985,23 @@ mod tests {
 
     #[test]
     fn what_has_no_place_is_reported() {
-        let mut decoder = decoder();
+        let (mut decoder, mut passed) = (decoder(), 0);
         for frame in [
             START,
             r#"{"type":"content_block_delta","index":4,"delta":{"type":"input_json_delta","partial_json":"x"}}"#,
             r#"{"type":"brand_new"}"#,
+            r#"{"type":"content_block_start","content_block":{"text":"a"}}"#,
+            r#"{"type":"content_block_start","content_block":{"type":"thinking"}}"#,
+            r#"{"type":"content_block_delta","delta":{"text":"a"}}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":7,"y":1}}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","estimated_tokens":1}}"#,
             r#"{"type":"message_stop","x":1}"#,
         ] {
-            decoder.frame(frame.as_bytes(), &mut |_| {});
+            decoder.frame(frame.as_bytes(), &mut |event| {
+                passed += usize::from(matches!(event, Event::Delta { .. }));
+            });
         }
+        assert_eq!(passed, 1, "the tokens that were counted");
         let losses = decoder.take_losses();
         let paths: Vec<_> = losses
             .listed()
@@ -967,8 +1013,32 @@ mod tests {
             [
                 "answer.input_json_delta",
                 "answer.brand_new",
+                "answer.content_block_start",
+                "answer.content_block_delta",
+                "answer.thinking",
+                "answer.thinking_delta.y",
                 "answer.message_stop.x"
             ]
+        );
+    }
+
+    #[test]
+    fn the_end_says_nothing_twice() {
+        let frames = [
+            START,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","content":[7],"model":"x","kept":1},"stop_reason":"refusal"}"#,
+            STOP,
+        ];
+        let events = of_stream(&[sse(&frames).as_bytes()]);
+        let Some(Event::Stop(stop)) = events.last() else {
+            panic!("a stop");
+        };
+        let keys: Vec<_> = stop.extras.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["kept"]);
+        let got = whole(events);
+        assert_eq!(
+            (&got["content"], &got["stop_reason"]),
+            (&json!([]), &json!("end_turn"))
         );
     }
 

@@ -13,7 +13,7 @@
 //! Anthropic refuses in any model; what one model refuses is not known here.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
@@ -63,6 +63,7 @@ pub fn encode_request(request: &Request<'_>, model: &str) -> Result<Encoded, Ref
         refused: None,
         turns: Vec::new(),
         ids: HashSet::new(),
+        twins: HashMap::new(),
     };
     let mut body = ObjectWriter::with_capacity(4_096);
     body.string("model", model);
@@ -99,6 +100,8 @@ struct Encoder<'r> {
     turns: Vec<Turn<'r>>,
     /// Call ids sent so far: they must differ in the whole conversation.
     ids: HashSet<String>,
+    /// How many calls came with what became the same id.
+    twins: HashMap<String, usize>,
 }
 
 /// What one side says until the other speaks.
@@ -106,6 +109,9 @@ struct Turn<'r> {
     role: Role,
     /// Of an assistant: its calls. Of a user: the same calls, to be answered.
     calls: Vec<Call<'r>>,
+    /// Of a user: where the calls are that wait for a result, by their id; the
+    /// first of an id on top.
+    waiting: HashMap<&'r str, Vec<usize>>,
     /// Everything but results: blocks as JSON text.
     blocks: Vec<Vec<u8>>,
 }
@@ -277,13 +283,17 @@ impl<'r> Encoder<'r> {
         if base.is_empty() {
             base.push_str("call");
         }
-        let mut sent = base.clone();
-        let mut twins = 1;
-        while !self.ids.insert(sent.clone()) {
-            twins += 1;
-            sent = format!("{base}_{twins}");
+        let twins = self.twins.entry(base.clone()).or_default();
+        loop {
+            *twins += 1;
+            let sent = match *twins {
+                1 => base.clone(),
+                nth => format!("{base}_{nth}"),
+            };
+            if self.ids.insert(sent.clone()) {
+                return sent;
+            }
         }
-        sent
     }
 
     /// Reasoning goes back to Anthropic with Anthropic's signature, or not.
@@ -374,8 +384,7 @@ impl<'r> Encoder<'r> {
             blocks.extend(self.content_block(block, &at_content.index(k)));
         }
         let turn = self.turn(Role::User);
-        let pending = |call: &Call<'_>| call.id == id && call.result.is_none();
-        let Some(c) = turn.calls.iter().position(pending) else {
+        let Some(c) = turn.waiting.get_mut(id).and_then(Vec::pop) else {
             let text = format!("[result of call {id}, which is not in this conversation]");
             turn.blocks.push(text_block(&Text::new(&text)));
             turn.blocks.append(&mut blocks);
@@ -438,9 +447,14 @@ impl<'r> Encoder<'r> {
 
 impl<'r> Turn<'r> {
     fn new(role: Role, calls: Vec<Call<'r>>) -> Self {
+        let mut waiting: HashMap<_, Vec<_>> = HashMap::new();
+        for (c, call) in calls.iter().enumerate().rev() {
+            waiting.entry(call.id).or_default().push(c);
+        }
         Self {
             role,
             calls,
+            waiting,
             blocks: Vec::new(),
         }
     }

@@ -18,7 +18,7 @@ pub fn decode_request(body: &str) -> Result<Request<'_>, DecodeError> {
         model: required(fields.take_str("model", at)?, at, "model")?,
         stream: fields.take_bool("stream", at)?.unwrap_or(false),
         max_tokens: fields.take_count("max_tokens", at)?,
-        system: blocks(fields.take("system"), &at.key("system"))?,
+        system: blocks(fields.take("system"), Place::Message, &at.key("system"))?,
         messages: messages(required(fields.take("messages"), at, "messages")?)?,
         tools: tools(fields.take("tools"))?,
         tool_choice: fields
@@ -76,13 +76,24 @@ fn message<'a>(mut fields: Fields<'a>, at: &Path<'_>) -> Result<RequestMessage<'
     let content = required(fields.take("content"), at, "content")?;
     Ok(RequestMessage {
         role,
-        content: blocks(Some(content), &at.key("content"))?,
+        content: blocks(Some(content), Place::Message, &at.key("content"))?,
         extras: fields.rest(),
     })
 }
 
+/// What blocks are part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Message,
+    ToolResult,
+}
+
 /// Content: a string, an array of blocks, or nothing.
-fn blocks<'a>(raw: Option<&'a RawValue>, at: &Path<'_>) -> Result<Vec<Block<'a>>, DecodeError> {
+fn blocks<'a>(
+    raw: Option<&'a RawValue>,
+    place: Place,
+    at: &Path<'_>,
+) -> Result<Vec<Block<'a>>, DecodeError> {
     let Some(raw) = raw else {
         return Ok(Vec::new());
     };
@@ -103,11 +114,11 @@ fn blocks<'a>(raw: Option<&'a RawValue>, at: &Path<'_>) -> Result<Vec<Block<'a>>
     items
         .into_iter()
         .enumerate()
-        .map(|(i, item)| block(item, &at.index(i)))
+        .map(|(i, item)| block(item, place, &at.index(i)))
         .collect()
 }
 
-fn block<'a>(raw: &'a RawValue, at: &Path<'_>) -> Result<Block<'a>, DecodeError> {
+fn block<'a>(raw: &'a RawValue, place: Place, at: &Path<'_>) -> Result<Block<'a>, DecodeError> {
     let mut fields = Fields::of(raw, at)?;
     let kind = required(fields.take_str("type", at)?, at, "type")?;
     Ok(match &*kind {
@@ -128,9 +139,14 @@ fn block<'a>(raw: &'a RawValue, at: &Path<'_>) -> Result<Block<'a>, DecodeError>
             input: Cow::Borrowed(required(fields.take("input"), at, "input")?),
             extras: fields.rest(),
         },
-        "tool_result" => Block::ToolResult {
+        // One inside another is in no dialect: it stays as it is, however deep.
+        "tool_result" if place == Place::Message => Block::ToolResult {
             id: required(fields.take_str("tool_use_id", at)?, at, "tool_use_id")?,
-            content: blocks(fields.take("content"), &at.key("content"))?,
+            content: blocks(
+                fields.take("content"),
+                Place::ToolResult,
+                &at.key("content"),
+            )?,
             is_error: fields.take_bool("is_error", at)?.unwrap_or(false),
             extras: fields.rest(),
         },
@@ -181,7 +197,7 @@ fn tool<'a>(mut fields: Fields<'a>, at: &Path<'_>) -> Result<Tool<'a>, DecodeErr
     Ok(Tool {
         name: required(fields.take_str("name", at)?, at, "name")?,
         description: fields.take_text("description", at)?,
-        schema: fields.take("input_schema"),
+        schema: fields.take_raw_object("input_schema", at)?,
         vendor_kind: kind.filter(|kind| kind != "custom"),
         strict: fields.take_bool("strict", at)?,
         deferred: fields.take_bool("defer_loading", at)?.unwrap_or(false),
@@ -263,9 +279,47 @@ fn output_config<'a>(
                 "expected `json_schema`",
             ));
         }
-        request.output_schema = format.take("schema");
+        request.output_schema = format.take_raw_object("schema", &at.key("format"))?;
         request.extras.extend(format.rest());
     }
     request.extras.extend(fields.rest());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_an_object() {
+        for (members, path) in [
+            (
+                r#""tools":[{"name":"f","input_schema":"s"}]"#,
+                "tools[0].input_schema",
+            ),
+            (
+                r#""output_config":{"format":{"type":"json_schema","schema":[]}}"#,
+                "output_config.format.schema",
+            ),
+        ] {
+            let body = format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"u"}}],{members}}}"#
+            );
+            assert_eq!(decode_request(&body).unwrap_err().path, path);
+        }
+    }
+
+    #[test]
+    fn a_result_inside_a_result_stays_as_it_is() {
+        const DEPTH: usize = 20_000;
+        let open = r#"[{"type":"tool_result","tool_use_id":"1","content":"#.repeat(DEPTH);
+        let close = "}]".repeat(DEPTH);
+        let body =
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":{open}"x"{close}}}]}}"#);
+        let request = decode_request(&body).unwrap();
+        let [Block::ToolResult { content, .. }] = &*request.messages[0].content else {
+            panic!("one result");
+        };
+        assert!(matches!(&**content, [Block::Other { kind, .. }] if kind == "tool_result"));
+    }
 }

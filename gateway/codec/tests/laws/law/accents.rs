@@ -1,0 +1,30 @@
+//! Endpoints to encode for: the default, and strict ones that together use
+//! every value of every axis that rewrites something.
+
+use std::sync::LazyLock;
+
+use serde_json::json;
+use sluice_codec::dialect::chat::Accent;
+
+/// The accents.
+pub(crate) static ACCENTS: LazyLock<Vec<Accent>> = LazyLock::new(|| {
+    let accents = json!([
+        {},
+        { "tool_ids": "alphanumeric9", "schema": "minimal", "mid_system": "hoist", "tool_choice": ["auto"],
+          "content": "strings", "empty_content": "empty", "output_schema": "instruction",
+          "reasoning_ask": "chat_template", "reasoning_back": "tags", "parallel_tool_calls": false,
+          "stream_only": true, "stream_usage": false, "user": false, "output_limit_max": 4096 },
+        { "tool_ids": "max40", "schema": "gemini", "mid_system": "native", "tool_choice": ["required", "none"],
+          "images": false, "files": false, "output_schema": "json_object", "strict_tools": true,
+          "reasoning_ask": "reasoning", "reasoning_back": "details", "top_k": true,
+          "output_limit": "max_completion_tokens" },
+        { "schema": "moonshot", "tool_choice": ["auto", "none", "named"], "reasoning_back": "always",
+          "reasoning_placeholder": "\"\n", "reasoning_ask": "thinking_kept", "stop_max": 1, "efforts": ["high"],
+          "drop": ["temperature", "user"], "add": { "x": { "y": [1] }, "model": "never" } },
+        { "schema": "cerebras", "reasoning_back": "parts", "reasoning_ask": "enable_thinking",
+          "params": ["model", "messages", "tools", "max_tokens"] },
+        { "reasoning_back": "never", "reasoning_ask": "none" },
+        { "reasoning_back": "reasoning", "reasoning_ask": "thinking_effort" },
+    ]);
+    serde_json::from_value(accents).expect("accents")
+});
