@@ -12,6 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::serve::ListenerExt;
 use futures_util::stream;
 use serde_json::{Value, json};
 
@@ -38,6 +39,8 @@ pub async fn start() -> std::io::Result<SocketAddr> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let addr = listener.local_addr()?;
     let app = Router::new().route("/v1/chat/completions", post(complete));
+    // Without it the pieces of an answer wait for each other, 40 ms each.
+    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     tokio::spawn(async move { axum::serve(listener, app).await });
     Ok(addr)
 }
@@ -93,6 +96,8 @@ impl Answer {
                 "The tool answered: {result}\nThat was a whole tool loop through Sluice."
             ));
         }
+        // Clients put reminders around what their user said.
+        let said = without_reminders(&said);
         let prompt = said
             .lines()
             .rev()
@@ -191,6 +196,19 @@ fn text_of(message: &Value) -> String {
             .join("\n"),
         _ => String::new(),
     }
+}
+
+/// `text` without what stands between `<system-reminder>` tags.
+fn without_reminders(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("<system-reminder>") {
+        kept.push_str(before);
+        rest = after
+            .split_once("</system-reminder>")
+            .map_or("", |(_, after)| after);
+    }
+    kept + rest
 }
 
 /// A harmless call: `Bash` saying hello, else the first tool with the plainest

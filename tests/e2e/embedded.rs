@@ -31,7 +31,11 @@ async fn the_demo_answers_what_its_upstream_would_refuse() {
 async fn the_demo_calls_tools() {
     let gateway = TestGateway::embedded().await;
     let tools = json!([{ "name": "Bash", "input_schema": { "type": "object" } }]);
-    let prompt = json!({ "role": "user", "content": "use a tool" });
+    // As Claude Code sends it.
+    let prompt = json!({ "role": "user", "content": [
+        { "type": "text", "text": "<system-reminder>\nToday is Tuesday.\n</system-reminder>" },
+        { "type": "text", "text": "use a tool\n<system-reminder>Be kind.</system-reminder>" },
+    ] });
     let asked = gateway
         .client()
         .message(&json!({ "model": "claude-any", "max_tokens": 100, "tools": tools, "messages": [prompt] }))
