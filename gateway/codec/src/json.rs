@@ -64,7 +64,12 @@ impl<'a> Text<'a> {
 
     /// Whether there is nothing but white space in it.
     pub fn is_blank(&self) -> bool {
-        self.decoded().trim().is_empty()
+        // Mostly the first character tells, and nothing need be unescaped.
+        match self.0.chars().find(|c| !c.is_whitespace()) {
+            None => true,
+            Some('\\') => self.decoded().trim().is_empty(),
+            Some(_) => false,
+        }
     }
 }
 
@@ -267,6 +272,20 @@ mod tests {
         check(r#""\ud83d\ud83d\ude00\\ude00""#, "\u{fffd}\u{1f600}\\ude00");
         check(r#""\ud83d\"é""#, "\u{fffd}\"é");
         check(r#""\ud83d\ude00""#, "\u{1f600}");
+    }
+
+    #[test]
+    fn blanks_are_blank_however_they_are_written() {
+        #[track_caller]
+        fn check(json: &str, blank: bool) {
+            let raw: &RawValue = serde_json::from_str(json).unwrap();
+            assert_eq!(Text::from_raw(raw).unwrap().is_blank(), blank, "{json}");
+        }
+        check("\"\"", true);
+        check(r#"" \n\u0020 ""#, true);
+        check(r#"" \n.""#, false);
+        check(r#"" a\n""#, false);
+        check(r#""\\""#, false);
     }
 
     #[test]

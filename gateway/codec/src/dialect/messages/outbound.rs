@@ -74,6 +74,7 @@ pub fn encode_request(request: &Request<'_>, model: &str) -> Result<Encoded, Ref
     }
     let turns = std::mem::take(&mut encoder.turns);
     body.member("messages", |out| {
+        out.reserve(turns.iter().map(Turn::size_hint).sum());
         write_array(out, &turns, |out, turn| turn.write(out))
     });
     encoder.tools(&mut body);
@@ -390,7 +391,9 @@ impl<'r> Encoder<'r> {
             turn.blocks.append(&mut blocks);
             return;
         };
-        let mut out = b"{\"type\":\"tool_result\",\"tool_use_id\":".to_vec();
+        let length: usize = blocks.iter().map(Vec::len).sum();
+        let mut out = Vec::with_capacity(length + 256);
+        out.extend_from_slice(b"{\"type\":\"tool_result\",\"tool_use_id\":");
         write_str(&mut out, &turn.calls[c].sent_id);
         if !blocks.is_empty() {
             out.extend_from_slice(b",\"content\":");
@@ -463,6 +466,13 @@ impl<'r> Turn<'r> {
         self.blocks.is_empty() && self.calls.is_empty()
     }
 
+    /// About how many bytes it takes.
+    fn size_hint(&self) -> usize {
+        let results = self.calls.iter().filter_map(|call| call.result.as_ref());
+        let pieces = results.chain(&self.blocks);
+        pieces.map(|piece| piece.len() + 1).sum::<usize>() + 64
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         if self.role == Role::Assistant {
             out.extend_from_slice(b"{\"role\":\"assistant\",\"content\":");
@@ -499,7 +509,9 @@ fn write_blocks(out: &mut Vec<u8>, blocks: &[Vec<u8>]) {
 }
 
 fn text_block(text: &Text<'_>) -> Vec<u8> {
-    let mut out = b"{\"type\":\"text\",\"text\":".to_vec();
+    // Room for what stands around the text, `cache_control` included.
+    let mut out = Vec::with_capacity(text.escaped().len() + 96);
+    out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
     write_text(&mut out, text);
     out.push(b'}');
     out
