@@ -307,12 +307,15 @@ impl Client {
         text_of(&delta, "stop_reason")?;
         self.usage(members.remove("usage"))?;
         let mut said = delta;
-        said.extend(
-            members
-                .iter()
-                .filter(|(key, _)| *key == "context_management")
-                .map(|(key, value)| (key.clone(), value.clone())),
-        );
+        for (key, value) in std::mem::take(members) {
+            match &*key {
+                "type" | "delta" => {}
+                "context_management" => drop(said.insert(key, value)),
+                // The inner form does not know where such a one stood: a client of
+                // this gateway finds it in `delta`.
+                _ => return Err("a member beside `delta` that nobody knows".into()),
+            }
+        }
         if said.len() > MEMBERS_MAX || said.keys().any(|key| NOT_AT_END.contains(&&**key)) {
             return Err("the end says what is not its to say".into());
         }
