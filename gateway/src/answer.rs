@@ -63,7 +63,6 @@ pub(crate) struct Answer {
     /// Keeps the events lawful after hooks had them; unused where none watches.
     sequencer: Sequencer,
     delivery: Delivery,
-    format: ClientFormat,
     limits: Limits,
     upstream: String,
     model: String,
@@ -144,7 +143,6 @@ impl Answer {
                 usage: None,
                 failure: None,
             },
-            format: terms.format,
             limits: terms.limits,
             upstream: terms.upstream,
             model: terms.model,
@@ -209,7 +207,7 @@ impl Answer {
                 return None;
             }
             match self.step(pause).await {
-                Ok(Step::Silent) => self.format.ping(&mut self.delivery.out),
+                Ok(Step::Silent) => self.delivery.ping(),
                 Ok(Step::Moved) => {}
                 Err(error) => self.delivery.fail(&error.kind, &error.message),
             }
@@ -295,11 +293,8 @@ impl Answer {
     /// The gathered answer, through the response hooks, as the client wants it.
     async fn finished(&mut self, message: Message) -> Result<Vec<u8>, Error> {
         let message = self.response_hooks(message).await?;
-        let (body, losses) = if self.stream {
-            self.format.streamed_whole(message, &self.model)
-        } else {
-            self.format.whole(&message, &self.model)
-        };
+        let format = self.delivery.format;
+        let (body, losses) = format.render(message, &self.model, self.stream);
         self.losses = losses;
         Ok(body)
     }
@@ -450,6 +445,11 @@ impl Delivery {
             Form::Stream(encoder) => encoder.encode(&event, &mut self.out),
             Form::Whole(message) => message.push(event),
         }
+    }
+
+    /// A life sign while the upstream is silent.
+    fn ping(&mut self) {
+        self.format.ping(&mut self.out);
     }
 
     /// The answer fails in its middle.

@@ -246,8 +246,16 @@ impl ClientFormat {
         }
     }
 
-    /// A whole answer, and what of it could not be carried.
-    pub(crate) fn whole(self, message: &Message, model: &str) -> (Vec<u8>, Losses) {
+    /// An answer that is there whole, in the form that the client wants, and what of
+    /// it could not be carried.
+    pub(crate) fn render(self, message: Message, model: &str, stream: bool) -> (Vec<u8>, Losses) {
+        match stream {
+            true => self.streamed_whole(message, model),
+            false => self.whole(&message, model),
+        }
+    }
+
+    fn whole(self, message: &Message, model: &str) -> (Vec<u8>, Losses) {
         let id = self.answer_id();
         match self.dialect {
             Dialect::AnthropicMessages => (
@@ -261,8 +269,8 @@ impl ClientFormat {
         }
     }
 
-    /// A whole answer as the bytes of a stream.
-    pub(crate) fn streamed_whole(self, message: Message, model: &str) -> (Vec<u8>, Losses) {
+    /// As the bytes of a stream.
+    fn streamed_whole(self, message: Message, model: &str) -> (Vec<u8>, Losses) {
         let mut encoder = self.stream(model, 0);
         let mut out = Vec::new();
         message.split(&mut |event| encoder.encode(&event, &mut out));

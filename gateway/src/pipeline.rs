@@ -259,11 +259,7 @@ fn hook_reply(call: &mut Call, reply: hook::Reply, format: ClientFormat) -> Resu
         },
         hook::Reply::Message(json) => codecs::decode_from_hook(json.as_bytes())?,
     };
-    let (body, losses) = if call.stream {
-        format.streamed_whole(message, &call.model)
-    } else {
-        format.whole(&message, &call.model)
-    };
+    let (body, losses) = format.render(message, &call.model, call.stream);
     call.losses.append(losses);
     Ok(Served::Whole(body))
 }
