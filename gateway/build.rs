@@ -1,7 +1,7 @@
 //! Builds the bundled hooks and lists them for `hook::bundled`.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
 const HOOKS: [&str; 4] = [
@@ -12,7 +12,7 @@ const HOOKS: [&str; 4] = [
 ];
 
 fn main() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let workspace = sluice_hook_build::manifest_dir().join("..");
     let mut list = String::from(
         "/// The hooks inside the binary.\npub fn bundled() -> &'static [Bundled] {\n    &[\n",
     );

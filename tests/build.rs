@@ -1,7 +1,7 @@
 //! Builds the components of `guests/`, and names their files for the tests.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The packages of `guests/`; a test checks that none is missing here.
 const GUESTS: [&str; 5] = [
@@ -13,7 +13,7 @@ const GUESTS: [&str; 5] = [
 ];
 
 fn main() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let workspace = sluice_hook_build::manifest_dir().join("..");
     let mut list = String::new();
     for (name, wasm) in sluice_hook_build::build(&workspace, &GUESTS) {
         let constant = name.replace('-', "_").to_uppercase();

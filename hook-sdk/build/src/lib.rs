@@ -29,6 +29,16 @@ const FOREIGN: [&str; 9] = [
 /// What hooks are built for.
 const TARGET: &str = "wasm32-wasip2";
 
+/// The folder of the package whose build script this is: asked for when it runs,
+/// because a target directory may be kept while its checkout moves.
+///
+/// # Panics
+/// If it is not called from a build script.
+pub fn manifest_dir() -> PathBuf {
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    PathBuf::from(folder.expect("cargo sets CARGO_MANIFEST_DIR for build scripts"))
+}
+
 /// Build `packages` of the workspace at `workspace` and return their components
 /// by package name.
 ///
