@@ -150,7 +150,7 @@ mod tests {
         ]}"#;
 
     /// What each row makes of [`REQUEST`]: what its body holds, and what it does not.
-    const EXPECTED: [(&str, &[&str], &[&str]); 58] = [
+    const EXPECTED: [(&str, &[&str], &[&str]); 61] = [
         (
             "azure",
             &[r#""max_completion_tokens":100000"#, r#""id":"call_"#],
@@ -158,8 +158,11 @@ mod tests {
         ),
         (
             "baseten",
-            &[r#""reasoning_content":"hm""#, r#""top_k":4"#],
-            &[r#""reasoning_effort""#],
+            &[
+                r#""reasoning_content":"hm""#,
+                r#""reasoning_effort":"high""#,
+            ],
+            &["top_k", r#""type":"file""#],
         ),
         (
             "bedrock-openai",
@@ -168,7 +171,7 @@ mod tests {
         ),
         (
             "byteplus-ark",
-            &[r#""max_tokens":32768"#, r#""thinking":{"type":"enabled"}"#],
+            &[r#""max_tokens":100000"#, r#""thinking":{"type":"enabled"}"#],
             &["reasoning_effort"],
         ),
         (
@@ -253,11 +256,6 @@ mod tests {
             &[r#""max_tokens""#],
         ),
         (
-            "github-models",
-            &[r#""max_tokens""#, r#""id":"call_"#],
-            &["reasoning_effort"],
-        ),
-        (
             "groq",
             &[r#""max_completion_tokens""#],
             &["reasoning_content", "\"hm\""],
@@ -269,8 +267,8 @@ mod tests {
         ),
         (
             "hyperbolic",
-            &[r#""top_k":4"#],
-            &["reasoning_effort", "\"hm\""],
+            &[r#""max_tokens":100000"#],
+            &["reasoning_effort", "\"hm\"", "top_k"],
         ),
         (
             "litellm",
@@ -293,9 +291,13 @@ mod tests {
             &[r#""type":"file""#],
         ),
         (
-            "meta-llama",
-            &[r#""tool_choice":"auto""#, r#""max_completion_tokens""#],
-            &["\"hm\""],
+            "meta",
+            &[
+                r#""tool_choice":"auto""#,
+                r#""max_completion_tokens""#,
+                r#""reasoning_effort":"xhigh""#,
+            ],
+            &[r#""stop":"#],
         ),
         (
             "minimax",
@@ -335,7 +337,7 @@ mod tests {
             "modelscope",
             &[
                 r#""stream":true"#,
-                r#""max_tokens":65536"#,
+                r#""max_tokens":100000"#,
                 r#""enable_thinking":true"#,
             ],
             &[],
@@ -345,6 +347,7 @@ mod tests {
             &[
                 r#""content":"done","reasoning_content":" ""#,
                 r#""thinking":{"type":"enabled"}"#,
+                r#""reasoning_effort":"max""#,
                 r#""tool_choice":"auto""#,
             ],
             &["temperature", "$schema"],
@@ -357,24 +360,38 @@ mod tests {
         (
             "nebius",
             &[
-                r#""reasoning_effort":"xhigh""#,
+                r#""reasoning_effort":"high""#,
                 r#""reasoning_content":"hm""#,
             ],
-            &[],
+            &[r#""type":"file""#],
+        ),
+        (
+            "new-api",
+            &[r#""reasoning_content":"hm""#],
+            &[r#""type":"file""#],
         ),
         (
             "novita",
-            &[r#""enable_thinking":true"#, r#""max_tokens":65536"#],
+            &[r#""enable_thinking":true"#, r#""max_tokens":100000"#],
             &["thinking_budget"],
         ),
         (
             "nvidia-nim",
-            &[r#""max_tokens":100000"#],
-            &["pattern", r#""user":"#, "response_format", "\"hm\""],
+            &[r#""max_tokens":100000"#, "response_format"],
+            &["pattern", r#""user":"#, "stream_options", "\"hm\""],
         ),
         (
             "ollama",
-            &[r#""reasoning":"hm""#, "Call one of your tools now."],
+            &[
+                r#""reasoning":"hm""#,
+                r#""reasoning_effort":"max""#,
+                "Call one of your tools now.",
+            ],
+            &["\"required\"", r#""user":"#],
+        ),
+        (
+            "ollama-cloud",
+            &[r#""reasoning":"hm""#, r#""reasoning_effort":"max""#],
             &["\"required\""],
         ),
         (
@@ -405,7 +422,16 @@ mod tests {
             &[r#""max_tokens":100000"#],
             &[r#""tools":"#, r#""tool_choice":"#, r#""stop":"#],
         ),
-        ("sambanova", &["image omitted"], &["image_url", "\"hm\""]),
+        (
+            "requesty",
+            &[r#""reasoning_effort":"max""#, r#""type":"file""#],
+            &[],
+        ),
+        (
+            "sambanova",
+            &["image omitted", r#""parallel_tool_calls":false"#],
+            &["image_url", "\"hm\""],
+        ),
         (
             "sglang",
             &["chat_template_kwargs", r#""reasoning_content":"hm""#],
@@ -413,12 +439,12 @@ mod tests {
         ),
         (
             "siliconflow",
-            &[r#""max_tokens":16384"#, r#""thinking_budget":40000"#],
+            &[r#""max_tokens":100000"#, r#""thinking_budget":40000"#],
             &[],
         ),
         (
             "siliconflow-cn",
-            &[r#""max_tokens":16384"#, r#""enable_thinking":true"#],
+            &[r#""max_tokens":100000"#, r#""enable_thinking":true"#],
             &[],
         ),
         (
@@ -443,12 +469,12 @@ mod tests {
         ),
         (
             "volcengine-ark",
-            &[r#""max_tokens":32768"#, r#""thinking":{"type":"enabled"}"#],
+            &[r#""max_tokens":100000"#, r#""thinking":{"type":"enabled"}"#],
             &["reasoning_effort"],
         ),
         (
             "wandb",
-            &[r#""max_completion_tokens""#, "chat_template_kwargs"],
+            &[r#""max_tokens":100000"#, "chat_template_kwargs"],
             &["\"hm\""],
         ),
         (
@@ -486,6 +512,11 @@ mod tests {
         ),
         (
             "zhipu",
+            &[r#""tool_stream":true"#, r#""reasoning_content":"hm""#],
+            &["\"required\""],
+        ),
+        (
+            "zhipu-coding",
             &[r#""tool_stream":true"#, r#""reasoning_content":"hm""#],
             &["\"required\""],
         ),

@@ -29,6 +29,7 @@ struct Keys {
 }
 
 const NO_PYTHON: &str = "Sluice runs no Python; a WebAssembly hook does its work";
+const NO_ENTRA: &str = "Sluice fetches no tokens from Entra; give it an `api_key`";
 
 const TOP: Keys = Keys {
     honoured: &[
@@ -69,6 +70,7 @@ const PARAMS: Keys = Keys {
         "additional_drop_params",
     ],
     idle: &[
+        "base_model",
         "custom_llm_provider",
         "drop_params",
         "input_cost_per_token",
@@ -79,6 +81,7 @@ const PARAMS: Keys = Keys {
     ],
     ignored: &[
         "allowed_openai_params",
+        "api_version",
         "cache_control_injection_points",
         "keepalive_seconds",
         "max_retries",
@@ -93,10 +96,16 @@ const PARAMS: Keys = Keys {
         "tpm",
         "weight",
     ],
-    refused: &[(
-        "mock_response",
-        "use the model `demo` of `sluice serve` without a config",
-    )],
+    refused: &[
+        ("azure_ad_token", "write the token as `api_key`"),
+        ("client_id", NO_ENTRA),
+        ("client_secret", NO_ENTRA),
+        (
+            "mock_response",
+            "use the model `demo` of `sluice serve` without a config",
+        ),
+        ("tenant_id", NO_ENTRA),
+    ],
 };
 
 const SETTINGS: Keys = Keys {
@@ -189,15 +198,23 @@ const ROUTER: Keys = Keys {
 };
 
 /// Prefixes of vendors whose own wire format would be needed.
-const OTHER_DIALECTS: [&str; 7] = [
-    "azure",
-    "azure_ai",
-    "bedrock",
-    "gemini",
-    "sagemaker",
-    "vertex_ai",
-    "watsonx",
+const OTHER_DIALECTS: [&str; 5] = ["azure_ai", "bedrock", "sagemaker", "vertex_ai", "watsonx"];
+
+/// Prefixes of services that are no more.
+const CLOSED: [(&str, &str); 2] = [
+    ("github", "GitHub Models closed on 2026-07-30"),
+    (
+        "meta_llama",
+        "the Llama API closed on 2026-07-06; `meta/` has its successor",
+    ),
 ];
+
+/// Vendors whose own format LiteLLM speaks, and the path below their `api_base`
+/// where they speak Chat Completions.
+const CHAT_PATHS: [(&str, &str); 2] = [("azure", "/openai/v1"), ("gemini", "/v1beta/openai")];
+
+/// What LiteLLM reads before the slash of an Azure deployment's name.
+const AZURE_SERIES: [&str; 3] = ["gpt5_series/", "o_series/", "responses/"];
 
 /// Whether the document is LiteLLM's.
 pub(super) fn is_one(root: &Node<'_>) -> bool {
@@ -372,9 +389,22 @@ impl Import<'_> {
         let base_url = match base {
             Some(base) => {
                 let url = native::base_url(base, row.dialect)?;
-                // LiteLLM appends `/v1/messages` where we append `/messages`.
-                match row.dialect {
-                    Dialect::AnthropicMessages if !url.ends_with("/v1") => format!("{url}/v1"),
+                let chat = CHAT_PATHS.iter().find(|(name, _)| *name == provider);
+                match (chat, row.dialect) {
+                    (Some((_, path)), _) => {
+                        let chat = at_chat_path(&url, path);
+                        if chat != url {
+                            base.warn(
+                                format!("asked at `{path}`, the path for Chat Completions"),
+                                None,
+                            );
+                        }
+                        chat
+                    }
+                    // LiteLLM appends `/v1/messages` where we append `/messages`.
+                    (None, Dialect::AnthropicMessages) if !url.ends_with("/v1") => {
+                        format!("{url}/v1")
+                    }
                     _ => url,
                 }
             }
@@ -435,6 +465,10 @@ impl Import<'_> {
             );
             return None;
         }
+        if let Some((_, why)) = CLOSED.iter().find(|(closed, _)| *closed == prefix) {
+            node.error(format!("`{prefix}/` leads nowhere: {why}"), None);
+            return None;
+        }
         // `openai/` with a base means "compatible", which OpenAI's own accent is not.
         let row = match prefix {
             "openai" if has_base => generic(),
@@ -447,7 +481,11 @@ impl Import<'_> {
                 .map(String::as_str);
             node.unknown("provider", prefix, known);
         }
-        row.map(|(name, row)| (name, row, rest))
+        let series = AZURE_SERIES
+            .iter()
+            .find_map(|series| rest.strip_prefix(series))
+            .filter(|_| prefix == "azure");
+        row.map(|(name, row)| (name, row, series.unwrap_or(rest)))
     }
 
     /// Where `upstream` stands; the same endpoint and key stand once.
@@ -505,4 +543,19 @@ impl Import<'_> {
             }
         }
     }
+}
+
+/// `url` with `path` in place of what LiteLLM's users write below the host: nothing,
+/// or a path of the vendor's own format, which begins like `path`.
+fn at_chat_path(url: &str, path: &str) -> String {
+    let begins = path.split('/').nth(1);
+    // The host may be called like the path.
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let root = url
+        .match_indices('/')
+        .map(|(slash, _)| slash)
+        .filter(|slash| *slash >= host)
+        .find(|slash| url[slash + 1..].split('/').next() == begins)
+        .map_or(url, |slash| &url[..slash]);
+    format!("{root}{path}")
 }

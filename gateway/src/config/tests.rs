@@ -256,12 +256,100 @@ environment_variables: { OWN: sk-own }
 }
 
 #[test]
+fn litellm_prefixes_of_other_formats_lead_to_chat_completions() {
+    let loaded = loaded(
+        "\
+model_list:
+  - model_name: a
+    litellm_params: { model: azure/my-gpt, api_base: https://r.openai.azure.com/, api_key: k, api_version: 2025-01-01 }
+  - model_name: b
+    litellm_params: { model: azure/o_series/my-o, api_base: https://openai.example/openai/deployments/my-o, api_key: k }
+  - model_name: c/*
+    litellm_params: { model: azure/*, api_base: https://r.openai.azure.com/openai/v1, api_key: k }
+  - model_name: g
+    litellm_params: { model: gemini/gemini-3.8-flash, api_key: k }
+  - model_name: h
+    litellm_params: { model: gemini/gemini-3.8-flash, api_base: http://proxy/v1beta, api_key: k }
+",
+    )
+    .unwrap();
+    let notes: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            "f.yaml:3: model_list[0].litellm_params.api_version: `api_version` has no effect in Sluice",
+            "f.yaml:3: model_list[0].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
+            "f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
+            "f.yaml:11: model_list[4].litellm_params.api_base: asked at `/v1beta/openai`, the path for Chat Completions",
+        ]
+    );
+    let config = &loaded.config;
+    let upstreams: Vec<_> = config
+        .upstreams
+        .iter()
+        .map(|u| (&*u.name, &*u.base_url))
+        .collect();
+    assert_eq!(
+        upstreams,
+        [
+            ("azure", "https://r.openai.azure.com/openai/v1"),
+            ("azure-2", "https://openai.example/openai/v1"),
+            (
+                "gemini",
+                "https://generativelanguage.googleapis.com/v1beta/openai"
+            ),
+            ("gemini-2", "http://proxy/v1beta/openai"),
+        ]
+    );
+    let targets: Vec<_> = config
+        .models
+        .routes
+        .iter()
+        .map(|r| (r.targets[0].upstream, &*r.targets[0].model))
+        .collect();
+    assert_eq!(
+        targets,
+        [
+            (0, "my-gpt"),
+            (1, "my-o"),
+            (0, "*"),
+            (2, "gemini-3.8-flash"),
+            (3, "gemini-3.8-flash"),
+        ]
+    );
+}
+
+#[test]
+fn litellm_prefixes_that_cannot_work_say_why() {
+    check(
+        "\
+model_list:
+  - model_name: a
+    litellm_params: { model: azure/gpt }
+  - model_name: b
+    litellm_params: { model: azure/gpt, api_base: http://h, tenant_id: t }
+  - model_name: c
+    litellm_params: { model: github/gpt-4o }
+  - model_name: d
+    litellm_params: { model: bedrock/x }
+",
+        &[
+            "f.yaml:3: model_list[0].litellm_params.model: no `api_base`, and this provider has none by default",
+            "f.yaml:5: model_list[1].litellm_params.tenant_id: `tenant_id` cannot work: Sluice fetches no tokens from Entra; give it an `api_key`",
+            "f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
+            "f.yaml:7: model_list[2].litellm_params.model: `github/` leads nowhere: GitHub Models closed on 2026-07-30",
+            "f.yaml:9: model_list[3].litellm_params.model: `bedrock/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
+        ],
+    );
+}
+
+#[test]
 fn litellm_mistakes_are_found() {
     check(
         "\
 model_list:
   - model_name: a
-    litellm_params: { model: azure/gpt, api_base: http://h }
+    litellm_params: { model: vertex_ai/gemini, api_base: http://h }
   - model_name: b
     litellm_params: { model: gpt-4o, tiemout: 3 }
   - model_name: c
@@ -271,7 +359,7 @@ litellm_settings: { callbacks: my.handler, cache: true }
 general_settings: { custom_auth: x.y }
 ",
         &[
-            "f.yaml:3: model_list[0].litellm_params.model: `azure/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
+            "f.yaml:3: model_list[0].litellm_params.model: `vertex_ai/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
             "f.yaml:5: model_list[1].litellm_params.tiemout: no setting named `tiemout`; did you mean `timeout`?",
             "f.yaml:5: model_list[1].litellm_params.model: `gpt-4o` names no provider; write `openai/gpt-4o`",
             "f.yaml:7: model_list[2].litellm_params.model: no provider named `depseek`; did you mean `deepseek`?",
