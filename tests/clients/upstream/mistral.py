@@ -23,7 +23,6 @@ class Mistral(Vendor):
     name = provider = "mistral"
     model = "magistral-medium-latest"
     message_members = frozenset({"prefix"})
-    function_members = frozenset({"strict"})
     parts = frozenset({"image_url", "thinking"})
 
     def rules(self, body):

@@ -15,8 +15,9 @@ class OpenRouter(Vendor):
 
     name = provider = "openrouter"
     model = "anthropic/claude-sonnet-4.5"
-    message_members = frozenset({"reasoning", "reasoning_details"})
+    message_members = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
     parts = frozenset({"image_url", "file"})
+    roles = ("system", "developer", "user", "assistant", "tool")
     efforts = ("none", "minimal", "low", "medium", "high", "xhigh")
 
     def rules(self, body):

@@ -11,7 +11,6 @@ NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 # them: several vendors took it over.
 FOREIGN = {
     "system",
-    "metadata",
     "stop_sequences",
     "context_management",
     "output_config",
@@ -21,7 +20,7 @@ FOREIGN = {
     "container",
 }
 MESSAGE = {"role", "content", "name", "tool_calls", "tool_call_id"}
-FUNCTION = {"name", "description", "parameters"}
+FUNCTION = {"name", "description", "parameters", "strict"}
 
 
 class Broken(Exception):
@@ -42,6 +41,8 @@ def check(vendor, body):
 
 def members(vendor, body):
     foreign = sorted(FOREIGN & body.keys())
+    if "user_id" in (body.get("metadata") or {}):
+        foreign.append("metadata.user_id")
     if foreign:
         raise Broken(f"Unrecognized request argument supplied: {', '.join(foreign)}")
     if body.get("model") != vendor.model:
@@ -77,7 +78,7 @@ def tools(vendor, body):
         function = tool["function"]
         if not NAME.match(function.get("name", "")):
             raise Broken(f"tools[{at}].function.name: `{function.get('name')}` is no name")
-        unknown = sorted(set(function) - FUNCTION - vendor.function_members)
+        unknown = sorted(set(function) - FUNCTION)
         if unknown:
             raise Broken(f"tools[{at}].function: unknown {unknown}")
         schema = function.get("parameters", {"type": "object"})
@@ -107,8 +108,8 @@ def messages(vendor, messages):
             )
         if role == "assistant":
             waiting = calls(message, where)
-        elif role not in ("system", "user", "tool"):
-            raise Broken(f"{where}.role: `{role}` is unknown")
+        elif role not in vendor.roles:
+            raise Broken(f"{where}.role: unknown variant `{role}`, expected one of {vendor.roles}")
         if role == "system" and at and vendor.system_first:
             raise Broken("System message must be at the beginning.")
         content(vendor, message, where)

@@ -38,7 +38,7 @@ class Vendor:
     system_first = False
     parts = {"image_url"}
     message_members = frozenset()
-    function_members = frozenset()
+    roles = ("system", "user", "assistant", "tool")
     finishes = {"stop": "stop", "calls": "tool_calls"}
 
     def __init__(self):

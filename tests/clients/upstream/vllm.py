@@ -14,8 +14,8 @@ class Vllm(Vendor):
     name = provider = "vllm"
     model = "Qwen/Qwen3-32B"
     system_first = True
+    roles = ("system", "developer", "user", "assistant", "tool")
     message_members = frozenset({"reasoning", "reasoning_content"})
-    function_members = frozenset({"strict"})
 
     def rules(self, body):
         if "thinking" in body:
