@@ -16,7 +16,7 @@ NAMES = [vendor.name for vendor in VENDORS]
 def cases():
     """One case for each vendor, or for each way to fail."""
     found = []
-    for case in (tool_loop, stream_cut, stream_error, tool_search, web_search):
+    for case in (tool_loop, stream_cut, thought_cut, stream_error, tool_search, web_search):
         for name in NAMES:
             found.append((f"{case.number}/{name}", run(case, name)))
     for case in (overloaded, stays_overloaded, hour_long_limit, key_of_upstream):
@@ -73,6 +73,14 @@ def stream_cut(driver, folder, vendor, key):
     if all(streamed) != (vendor == "dashscope"):
         return f"a stream was asked for: {streamed}"
     return ran.expect(SPOKEN)
+
+
+@numbered("CC03-thought-cut")
+def thought_cut(driver, folder, vendor, key):
+    """The same after a finished thought, which Claude Code keeps: it asks to go on, streamed."""
+    ran = claude(driver, folder, vendor, f"[[play cut id={key} times=1 think=yes]]")
+    asked = len(driver.upstream.of(key))
+    return ran.expect(SPOKEN) if asked == 2 else f"asked the upstream {asked} times"
 
 
 @numbered("CC03-stream-error")

@@ -311,7 +311,7 @@ def error_late(name):
 @check
 def cut(name):
     """A cut stream is an error, not a short answer; asked whole, it is all there."""
-    messages = [user(prompt(name, "cut", times=1))]
+    messages = [user(prompt(name, "cut", times=1, think="yes"))]
     try:
         with stream(messages) as opened:
             opened.get_final_message()

@@ -141,7 +141,7 @@ await main({
 
   /** A cut stream is an error, not a short answer; asked whole, it is all there. */
   async cut(name) {
-    const messages = [user(prompt(name, 'cut', { times: 1 }))];
+    const messages = [user(prompt(name, 'cut', { times: 1, think: 'yes' }))];
     const error = await raised(() => stream(messages).finalMessage());
     assert(error instanceof Anthropic.APIError, `${error}`);
     same((await ask(messages)).content.at(-1).text, SPOKEN);

@@ -153,7 +153,7 @@ await main({
 
   /** A cut stream is an error, not a short answer; asked whole, it is all there. */
   async cut(name) {
-    const messages = [user(prompt(name, 'cut', { times: 1 }))];
+    const messages = [user(prompt(name, 'cut', { times: 1, think: 'yes' }))];
     const error = await raised(() => stream(messages).finalChatCompletion());
     assert(error instanceof OpenAI.OpenAIError, `${error}`);
     same((await ask(messages)).choices[0].message.content, SPOKEN);

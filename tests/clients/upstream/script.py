@@ -174,9 +174,8 @@ def web(conversation, _asked):
 
 def cut(conversation, asked):
     """A stream that breaks off the first `times` times."""
-    return Turn(
-        text=SPOKEN, reasoning=THOUGHT, cut=asked <= int(conversation.options["times"])
-    )
+    turn = say(conversation, asked)
+    return dataclasses.replace(turn, cut=asked <= int(conversation.options["times"]))
 
 
 def fail(conversation, asked):
