@@ -39,6 +39,8 @@ def main():
     if given.list or not chosen:
         print("\n".join(name for name, _ in chosen) or "no case has such a name")
         return 0 if given.list else 1
+    if not given.sluice.is_file():
+        sys.exit(f"no sluice at {given.sluice}: `cargo build --release`, or --sluice PATH")
     clients = install(given.cache)
     folder = Path(tempfile.mkdtemp(prefix="sluice-clients-"))
     upstream = Upstream()
@@ -63,6 +65,10 @@ def run(driver, chosen, jobs):
                 word = "FAIL" if reason else "ok"
                 counts[word] += 1
                 print(f"{word:<5} {name:<{WIDTH}} {reason}".rstrip(), flush=True)
+    for asked in driver.upstream.of(""):
+        if asked.broken:
+            counts["FAIL"] += 1
+            print(f"FAIL  a request of no case: {asked.vendor} refused: {asked.broken}")
     print(f"{counts['ok']} passed, {counts['FAIL']} failed")
     return counts["FAIL"]
 

@@ -4,7 +4,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import { betaZodTool } from '@anthropic-ai/sdk/helpers/beta/zod';
 import { z } from 'zod';
 import {
-  BASE_URL, CITY, FORECAST, KEY, MODEL, NOTHING, SPOKEN, THOUGHT, WORDS,
+  BASE_URL, CITY, FORECAST, KEY, MODEL, NOTHING, SPOKEN, THOUGHT,
   assert, main, prompt, raised, refuses, said, same, user,
 } from './common.mjs';
 

@@ -59,12 +59,13 @@ def thought(message):
     return extra.get("reasoning_content") or extra.get("reasoning")
 
 
-def refused(what, words, call):
-    """Whether the vendor refuses `what`; then `call` fails, and says why."""
+def refused(what, words, call, name):
+    """Whether the vendor refuses `what`; then `call` fails, and says why. Its requests are
+    those of another key, so that the refusal is not counted against the check."""
     if MODEL not in REFUSED[what]:
         return False
     try:
-        call()
+        call(f"{name}-refused")
     except openai.BadRequestError as error:
         assert words in str(error), f"the vendor's words are missing: {error}"
         return True
@@ -175,13 +176,12 @@ def forced_choice(name):
     """A tool must be called, or one by its name."""
     named = {"type": "function", "function": {"name": "get_weather"}}
     for what, choice in (("required", "required"), ("named", named)):
-        call = lambda key: ask(
-            [user(prompt(key, "weather"))],
-            tools=TOOLS,
-            tool_choice=choice,
-            parallel_tool_calls=False,
-        )
-        if not refused(what, "ool", lambda: call(f"{name}-refused")):
+        options = {"tools": TOOLS, "tool_choice": choice, "parallel_tool_calls": False}
+
+        def call(key):
+            return ask([user(prompt(key, "weather"))], **options)
+
+        if not refused(what, "ool", call, name):
             same(call(name).choices[0].finish_reason, "tool_calls")
 
 
@@ -193,20 +193,23 @@ def structured(name):
         city: str
         degrees: int
 
-    call = lambda key: client.chat.completions.parse(
-        model=MODEL, messages=[user(prompt(key, "structured"))], response_format=Weather
-    )
-    if not refused("schema", "response_format", lambda: call(f"{name}-refused")):
+    def call(key):
+        return client.chat.completions.parse(
+            model=MODEL, messages=[user(prompt(key, "structured"))], response_format=Weather
+        )
+
+    if not refused("schema", "response_format", call, name):
         same(call(name).choices[0].message.parsed, Weather(city="Paris", degrees=21))
 
 
 @check
 def developer(name):
     """OpenAI's newer name for `system`."""
-    call = lambda key: ask(
-        [{"role": "developer", "content": "Be kind."}, user(prompt(key, "say"))]
-    )
-    if not refused("developer", "developer", lambda: call(f"{name}-refused")):
+
+    def call(key):
+        return ask([{"role": "developer", "content": "Be kind."}, user(prompt(key, "say"))])
+
+    if not refused("developer", "developer", call, name):
         same(call(name).choices[0].message.content, SPOKEN)
 
 

@@ -13,6 +13,7 @@ MEMBERS = {
     "model", "messages", "max_tokens", "temperature", "top_p", "stop", "stream", "tools",
     "tool_choice", "parallel_tool_calls", "response_format", "random_seed", "n",
     "presence_penalty", "frequency_penalty", "safe_prompt", "prompt_mode", "prediction",
+    "reasoning_effort",
 }  # fmt: skip
 IDENTITY = re.compile(r"^[a-zA-Z0-9]{9}$")
 

@@ -109,7 +109,10 @@ def say(conversation, _asked):
 def shell(conversation, _asked):
     """An agent's loop: a call, then two at once, then what their results said."""
     folder = conversation.options["folder"]
-    bash = lambda command: ("Bash", {"command": command, "description": "Look at a file"})
+
+    def bash(command):
+        return ("Bash", {"command": command, "description": "Look at a file"})
+
     if conversation.step == 0:
         return Turn(
             reasoning=THOUGHT, text="I look.", calls=[bash(f"cat {folder}/one.txt")]
@@ -125,7 +128,10 @@ def shell(conversation, _asked):
 
 def weather(conversation, _asked):
     """A program's loop: two calls at once, one more, then all three results."""
-    ask = lambda city: ("get_weather", {"city": city, "days": 2})
+
+    def ask(city):
+        return ("get_weather", {"city": city, "days": 2})
+
     if conversation.step == 0:
         return Turn(
             reasoning=THOUGHT, text="I ask.", calls=[ask("Paris"), ask("Troms\u00f8")]
