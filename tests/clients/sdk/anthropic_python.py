@@ -33,7 +33,8 @@ def stream(messages, **options):
 
 def shown(message):
     """A message's content without ids and signatures."""
-    return [block.model_dump(include={"type", "text", "thinking", "name", "input"}) for block in message.content]
+    told = {"type", "text", "thinking", "name", "input"}
+    return [block.model_dump(include=told) for block in message.content]
 
 
 def counted(message):
@@ -178,27 +179,38 @@ def call_without_arguments(name):
 def word_after_result(name):
     """A word of the user's beside the results, and a system message after them."""
     messages = [user(prompt(name, "weather"))]
-    message = streamed(messages)
+    message = streamed(messages, thinking=THINKING)
     told = [*results(message), {"type": "text", "text": "Go on, please."}]
     messages += [{"role": "assistant", "content": message.content}, user(told)]
-    message = streamed(messages)
+    message = streamed(messages, thinking=THINKING)
     same(message.stop_reason, "tool_use")
     messages += [{"role": "assistant", "content": message.content}, user(results(message))]
     messages.append({"role": "system", "content": "Be brief."})
     beta = {"anthropic-beta": "mid-conversation-tool-changes-2026-07-01"}
-    same(ask(messages, tools=TOOLS, extra_headers=beta).content[-1].text, FORECAST)
+    message = ask(messages, tools=TOOLS, thinking=THINKING, extra_headers=beta)
+    same(message.content[-1].text, FORECAST)
+
+
+@check
+def reasoning_unasked(name):
+    """Reasoning that nobody asked for goes back, and is kept, in later turns as well."""
+    messages = [user(prompt(name, "weather"))]
+    message = streamed(messages)
+    told = [*results(message), {"type": "text", "text": "Go on, please."}]
+    messages += [{"role": "assistant", "content": message.content}, user(told)]
+    same(loop(messages, streamed).content[-1].text, FORECAST)
 
 
 @check
 def image_in_result(name):
     """A result that is an image and one that is text."""
     messages = [user(prompt(name, "weather"))]
-    message = streamed(messages)
+    message = streamed(messages, thinking=THINKING)
     picture = {"type": "base64", "media_type": "image/png", "data": PIXEL}
     told = results(message)
     told[0]["content"].append({"type": "image", "source": picture})
     messages += [{"role": "assistant", "content": message.content}, user(told)]
-    same(streamed(messages).stop_reason, "tool_use")
+    same(streamed(messages, thinking=THINKING).stop_reason, "tool_use")
 
 
 @check
@@ -223,8 +235,9 @@ def structured(name):
         city: str
         degrees: int
 
+    messages = [user(prompt(name, "structured"))]
     message = client.messages.parse(
-        model=MODEL, max_tokens=4000, messages=[user(prompt(name, "structured"))], output_format=Weather
+        model=MODEL, max_tokens=4000, messages=messages, output_format=Weather
     )
     same(message.parsed_output, Weather(city="Paris", degrees=21))
 
