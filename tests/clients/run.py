@@ -9,6 +9,7 @@ Prints a line a case; the exit code is 1 if one fails. See README.md beside this
 import argparse
 import concurrent.futures
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -53,6 +54,8 @@ def main():
     if given.keep:
         (folder / "sluice.log").write_text("\n".join(gateway.log))
         print(f"kept {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
     return 1 if failed else 0
 
 
