@@ -69,9 +69,11 @@ impl Error {
 
     /// The client showed no key, or an unknown one.
     pub fn unauthorised() -> Self {
+        // Claude Code shows "Not logged in, please run /login" instead of any
+        // message that names the header `x-api-key` (2.1.330, seen 2026-11).
         Self::client(
             401,
-            "no valid API key: send one of the gateway's keys as `x-api-key` or bearer token",
+            "no valid API key: send one of the gateway's keys as bearer token",
         )
     }
 
