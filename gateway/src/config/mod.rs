@@ -7,6 +7,7 @@
 //! [`Diagnostic`], all of them in one run. Nothing here knows what a hook does
 //! with its settings, or opens a socket.
 
+mod accent;
 mod catalogue;
 mod diagnostic;
 mod document;
@@ -22,7 +23,7 @@ pub use diagnostic::{Diagnostic, Severity};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use crate::provider::{Auth, Dialect};
+use crate::provider::{Accent, Auth, Dialect};
 use crate::secret::Secret;
 use catalogue::Catalogue;
 use document::Document;
@@ -98,7 +99,7 @@ pub fn embedded_default(
             base_url,
             api_key,
             headers: Vec::new(),
-            accent: native::accent(Some(row), None),
+            accent: accent::of(Some(row), row.dialect, None),
         });
         let target = Target {
             upstream,
@@ -290,7 +291,7 @@ pub struct Upstream {
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// How the endpoint deviates from its dialect.
-    pub accent: sluice_codec::dialect::chat::Accent,
+    pub accent: Accent,
 }
 
 /// Requested model names, in file order.
