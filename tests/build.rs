@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The packages of `guests/`; a test checks that none is missing here.
-const GUESTS: [&str; 5] = [
+const GUESTS: [&str; 6] = [
     "guest-cap-to-seven",
     "guest-misbehave",
     "guest-response-only",
     "guest-scripted",
+    "guest-stages",
     "guest-tuesday",
 ];
 

@@ -59,7 +59,6 @@ pub(crate) struct Terms {
 /// An answer in progress.
 pub(crate) struct Answer {
     source: Source,
-    session: Session,
     /// Whether some hook watches the events.
     watched: bool,
     /// Keeps the events lawful after hooks had them; unused where none watches.
@@ -119,7 +118,7 @@ enum Step {
 
 impl Answer {
     /// Begin to read the answer.
-    pub(crate) async fn open(terms: Terms, mut session: Session) -> Result<Self, Error> {
+    pub(crate) async fn open(terms: Terms, session: &mut Session) -> Result<Self, Error> {
         let watched = session.wants(Stage::Stream) && session.open_streams().await?;
         let form = if terms.stream && !session.needs_hold() {
             Form::Stream(terms.format.stream(&terms.model, terms.input_estimate))
@@ -133,7 +132,6 @@ impl Answer {
                 decoder: terms.decoder,
                 last_byte: Instant::now(),
             },
-            session,
             watched,
             sequencer: Sequencer::default(),
             delivery: Delivery {
@@ -157,18 +155,13 @@ impl Answer {
         &self.world.config.upstreams[self.upstream]
     }
 
-    /// The session, for another attempt.
-    pub(crate) fn into_session(self: Box<Self>) -> Session {
-        self.session
-    }
-
     /// Read on until the answer is whole (its body is returned) or, for a
     /// stream that nobody holds, until its beginning is known to be sound: until
     /// then another target can take over.
     pub(crate) async fn settle(&mut self, call: &mut Call) -> Result<Option<Vec<u8>>, Error> {
         let streams = matches!(self.delivery.form, Form::Stream(_));
         while !(self.delivery.ended || streams && self.delivery.begun) {
-            self.step(Duration::MAX).await?;
+            self.step(&mut call.session, Duration::MAX).await?;
         }
         let failure = self
             .delivery
@@ -182,7 +175,7 @@ impl Answer {
             Form::Stream(_) => None,
             Form::Whole(message) => {
                 let message = std::mem::take(message);
-                Some(self.finished(message).await?)
+                Some(self.finished(&mut call.session, message).await?)
             }
         };
         self.note(call);
@@ -212,7 +205,7 @@ impl Answer {
                 self.conclude(call);
                 return None;
             }
-            match self.step(pause).await {
+            match self.step(&mut call.session, pause).await {
                 Ok(Step::Silent) => self.delivery.ping(),
                 Ok(Step::Moved) => {}
                 Err(error) => self.delivery.fail(&error.kind, &error.message),
@@ -221,7 +214,7 @@ impl Answer {
     }
 
     /// Read what the upstream has, at most one chunk, and pass it on.
-    async fn step(&mut self, wait: Duration) -> Result<Step, Error> {
+    async fn step(&mut self, session: &mut Session, wait: Duration) -> Result<Step, Error> {
         let idle_ms = if self.source.decoder.is_finished() {
             AFTERMATH_MS
         } else {
@@ -253,24 +246,28 @@ impl Answer {
             }
         }
         if self.watched {
-            self.pass_hooks(events).await?;
+            self.pass_hooks(session, events).await?;
         }
         Ok(Step::Moved)
     }
 
     /// Events through the watching hooks, and what they make of them onwards.
-    async fn pass_hooks(&mut self, mut events: Vec<Event<'static>>) -> Result<(), Error> {
+    async fn pass_hooks(
+        &mut self,
+        session: &mut Session,
+        mut events: Vec<Event<'static>>,
+    ) -> Result<(), Error> {
         let failed = events
             .iter()
             .any(|event| matches!(event, Event::Error { .. }));
-        let flow = self.session.on_events(&mut events).await?;
+        let flow = session.on_events(&mut events).await?;
         if self.source.decoder.is_ended() && matches!(flow, Flow::Continue) {
             let ending = if failed {
                 Ending::UpstreamFailed
             } else {
                 Ending::Complete
             };
-            self.session.finish(ending, &mut events).await?;
+            session.finish(ending, &mut events).await?;
         }
         let delivery = &mut self.delivery;
         for event in events {
@@ -299,20 +296,28 @@ impl Answer {
     }
 
     /// The gathered answer, through the response hooks, as the client wants it.
-    async fn finished(&mut self, message: Message) -> Result<Vec<u8>, Error> {
-        let message = self.response_hooks(message).await?;
+    async fn finished(
+        &mut self,
+        session: &mut Session,
+        message: Message,
+    ) -> Result<Vec<u8>, Error> {
+        let message = self.response_hooks(session, message).await?;
         let format = self.delivery.format;
         let (body, losses) = format.render(message, &self.model, self.stream);
         self.losses = losses;
         Ok(body)
     }
 
-    async fn response_hooks(&mut self, message: Message) -> Result<Message, Error> {
-        if !self.session.wants(Stage::Response) {
+    async fn response_hooks(
+        &self,
+        session: &mut Session,
+        message: Message,
+    ) -> Result<Message, Error> {
+        if !session.wants(Stage::Response) {
             return Ok(message);
         }
         let document = Document::new(codecs::encode_for_hooks(&message, &self.model).into());
-        let (document, verdict) = self.session.on_response(document).await?;
+        let (document, verdict) = session.on_response(document).await?;
         if let Verdict::Refuse(refusal) = verdict {
             return Err(Error::refused(refusal));
         }
@@ -349,7 +354,6 @@ impl Answer {
             call.losses.append(encoder.take_losses());
         }
         call.usage = self.delivery.usage.clone();
-        call.note_hooks(&self.session);
     }
 
     fn conclude(&mut self, call: &mut Call) {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::hook::{Chain, Engine, HookInfo};
+use crate::lessons::Lessons;
 use crate::snapshot::{Current, Snapshot};
 use crate::upstream::{Client, Endpoint};
 use crate::{demo, server};
@@ -117,7 +118,7 @@ impl App {
         let current = Arc::new(Current::new(snapshot));
 
         let (stop, stopped) = oneshot::channel();
-        let app = server::router(current.clone());
+        let app = server::router(current.clone(), builder.engine.services.metrics.clone());
         // Without it each small event of a stream waits for the one before.
         let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
         let server = tokio::spawn(async move {
@@ -223,6 +224,7 @@ impl Builder {
                 hooks,
                 client,
                 endpoints,
+                lessons: Lessons::default(),
             },
             notes,
         ))

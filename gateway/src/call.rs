@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use http::HeaderMap;
+use serde_json::{Value, json};
 use sluice_codec::ir::{Losses, Usage};
 
 use crate::error::Error;
-use crate::hook::Session;
+use crate::hook::{Session, Stage};
 
 /// Longest value of a report header, in bytes: some proxies cut at 8 KiB in all.
 const HEADER_BYTES_MAX: usize = 512;
@@ -34,10 +35,8 @@ pub struct Call {
     pub passed_back: HeaderMap,
     /// Token counts, once they are known.
     pub usage: Option<Usage>,
-    /// Changes by hooks, as `hook: pointer before -> after`.
-    pub edits: Vec<String>,
-    /// Hooks that failed and were skipped.
-    pub hook_failures: Vec<String>,
+    /// The hooks at work on it: what they changed, and which failed.
+    pub session: Session,
     /// The snapshot it runs on.
     pub generation: u64,
     outcome: Outcome,
@@ -69,8 +68,7 @@ impl Call {
             losses: Losses::default(),
             passed_back: HeaderMap::new(),
             usage: None,
-            edits: Vec::new(),
-            hook_failures: Vec::new(),
+            session: Session::default(),
             generation,
             outcome: Outcome::Abandoned,
             began: Instant::now(),
@@ -97,12 +95,6 @@ impl Call {
         };
     }
 
-    /// Take over what the hooks did.
-    pub fn note_hooks(&mut self, session: &Session) {
-        self.edits = session.edits().iter().map(ToString::to_string).collect();
-        self.hook_failures = session.failures().iter().map(ToString::to_string).collect();
-    }
-
     /// Header value that reports the losses; none if there are none.
     pub fn losses_header(&self) -> Option<String> {
         let listed = self.losses.listed().iter().map(|loss| loss.path.as_str());
@@ -111,10 +103,13 @@ impl Call {
 
     /// Header value that reports failed hooks; none if there are none.
     pub fn hooks_header(&self) -> Option<String> {
-        header_list(
-            self.hook_failures.len(),
-            self.hook_failures.iter().map(String::as_str),
-        )
+        let failures: Vec<_> = self
+            .session
+            .failures()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        header_list(failures.len(), failures.iter().map(String::as_str))
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -124,12 +119,28 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let usage = self.usage.take().unwrap_or_default();
         let (outcome, status, error) = match &self.outcome {
             Outcome::Abandoned => ("client left", 499, ""),
             Outcome::Answered => ("answered", 200, ""),
             Outcome::Failed { status, message } => ("failed", *status, message.as_str()),
         };
+        let ms = self.elapsed_ms();
+        let usage = self.usage.clone().unwrap_or_default();
+        let list = |items: Vec<String>| items.join("; ");
+        let edits = list(
+            self.session
+                .edits()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        );
+        let failures = list(
+            self.session
+                .failures()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        );
         tracing::info!(
             call = %self.id,
             model = %self.model,
@@ -140,16 +151,51 @@ impl Drop for Call {
             outcome,
             status,
             error,
-            ms = self.elapsed_ms(),
+            ms,
             first_byte_ms = self.first_byte_ms,
             input_tokens = usage.input,
             output_tokens = usage.output,
             cached_tokens = usage.cache_read,
             losses = self.losses_header().as_deref().unwrap_or(""),
-            edits = %self.edits.join("; "),
-            hook_failures = %self.hook_failures.join("; "),
+            edits,
+            hook_failures = failures,
             "Call finished."
         );
+        if self.session.wants(Stage::Complete) {
+            let record = self.record(outcome, status, error, ms);
+            std::mem::take(&mut self.session).complete(&record, status);
+        }
+    }
+}
+
+impl Call {
+    /// What `on-complete` hooks are shown.
+    fn record(&self, outcome: &str, status: u16, error: &str, ms: u64) -> Value {
+        let losses = self.losses.listed().iter();
+        let losses: Vec<_> = losses
+            .map(|loss| json!({ "path": loss.path, "reason": loss.reason }))
+            .collect();
+        let edits: Vec<_> = self
+            .session
+            .edits()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let usage = self.usage.as_ref().map(|usage| {
+            json!({
+                "input_tokens": usage.input,
+                "output_tokens": usage.output,
+                "cache_read_input_tokens": usage.cache_read,
+                "cache_creation_input_tokens": usage.cache_write,
+            })
+        });
+        json!({
+            "id": self.id, "model": self.model, "stream": self.stream,
+            "target": self.target, "attempts": self.attempts, "generation": self.generation,
+            "outcome": outcome, "status": status, "error": error,
+            "ms": ms, "first_byte_ms": self.first_byte_ms,
+            "usage": usage, "losses": losses, "edits": edits,
+        })
     }
 }
 

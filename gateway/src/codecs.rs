@@ -12,7 +12,6 @@ use sluice_codec::fields::{DecodeError, Path};
 use sluice_codec::ir::{Event, Losses, Message, Request, Sink, UpstreamError};
 use sluice_codec::json::Member;
 
-use crate::config::Upstream;
 use crate::error::Error;
 use crate::provider::{Accent, Dialect};
 
@@ -56,13 +55,15 @@ pub(crate) fn hook_view(
 ) -> Result<Bytes, Error> {
     match dialect {
         Dialect::AnthropicMessages => Ok(body.clone()),
-        Dialect::ChatCompletions => {
-            chat::check_translatable(request)?;
-            let encoded =
-                messages::encode_request(request, &request.model, &messages::Accent::default())?;
-            Ok(encoded.body.into())
-        }
+        Dialect::ChatCompletions => messages_view(request),
     }
+}
+
+/// The request, whatever it came in, in the vocabulary of Messages.
+pub(crate) fn messages_view(request: &Request<'_>) -> Result<Bytes, Error> {
+    chat::check_translatable(request)?;
+    let encoded = messages::encode_request(request, &request.model, &messages::Accent::default())?;
+    Ok(encoded.body.into())
 }
 
 /// A request for one target, and how its answer will be read.
@@ -77,22 +78,37 @@ pub(crate) struct Encoded {
     pub(crate) decoder: Decoder,
 }
 
-/// Encode `request` for `model` of `upstream`; `body` is what it was decoded
-/// from, if that is in the client's `dialect`.
+/// Whom a request is encoded for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipient<'a> {
+    /// How it deviates from its dialect.
+    pub(crate) accent: &'a Accent,
+    /// Whose reasoning may go back to it.
+    pub(crate) family: &'a str,
+    /// Its name for the model.
+    pub(crate) model: &'a str,
+}
+
+/// Encode `request` for its recipient; `body` is what it was decoded from, if that
+/// is in the client's `dialect`.
 pub(crate) fn encode_request(
     dialect: Dialect,
     body: Option<&[u8]>,
     request: &Request<'_>,
-    upstream: &Upstream,
-    model: &str,
+    recipient: Recipient<'_>,
 ) -> Result<Encoded, Error> {
+    let Recipient {
+        accent,
+        family,
+        model,
+    } = recipient;
     let body = body.and_then(|body| std::str::from_utf8(body).ok());
-    let body = body.filter(|_| dialect == upstream.dialect);
+    let body = body.filter(|_| dialect == accent.dialect());
     if body.is_none() && dialect == Dialect::ChatCompletions {
         chat::check_translatable(request)?;
     }
     let id_seed = fastrand::u64(..);
-    Ok(match &upstream.accent {
+    Ok(match accent {
         Accent::Messages(accent) => {
             let encoded = match body {
                 Some(body) => messages::forward_request(body, request, model, accent)?,
@@ -110,13 +126,13 @@ pub(crate) fn encode_request(
             let options = chat::EncodeOptions {
                 model,
                 accent,
-                family: &upstream.name,
+                family,
             };
             let encoded = match body {
                 Some(body) => chat::forward_request(body, request, options)?,
                 None => chat::encode_request(request, options)?,
             };
-            let options = chat::DecodeOptions::new(request, encoded.names, &upstream.name, id_seed)
+            let options = chat::DecodeOptions::new(request, encoded.names, family, id_seed)
                 .with_accent(accent);
             Encoded {
                 body: encoded.body,

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
+use serde_json::Value;
 use sluice_codec::dialect::messages::{kind_of_status, status_of_kind};
 use sluice_codec::fields::DecodeError;
 use sluice_codec::ir::{Losses, Refused};
 
 use crate::hook::{HookError, Refusal};
+use crate::provider::Accent;
 
 /// Who is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,17 @@ pub enum Origin {
     Hook,
     /// The upstream refused, failed or was silent.
     Upstream,
+}
+
+impl Origin {
+    /// Its name, for hooks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Hook => "hook",
+            Self::Upstream => "upstream",
+        }
+    }
 }
 
 /// A failed call.
@@ -153,6 +166,28 @@ impl Error {
                 format!("upstream `{name}` {what}"),
             )
         }
+    }
+
+    /// The accent that an upstream with `accent` should have been spoken to with,
+    /// if its refusal tells.
+    pub fn lesson(&self, accent: &Accent) -> Option<Accent> {
+        let is_refusal = self.origin == Origin::Upstream && matches!(self.status, 400 | 422);
+        let message = is_refusal.then_some(&self.message)?;
+        accent.corrected(message)
+    }
+
+    /// With the kind and message of `body`, an error of Anthropic's that hooks
+    /// edited; what is no text there stays as it was.
+    pub fn reworded(mut self, body: &[u8]) -> Self {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| body["error"][name].as_str().map(str::to_owned);
+        if let Some(kind) = text("type") {
+            self.kind = Cow::Owned(kind);
+        }
+        if let Some(message) = text("message") {
+            self.message = message;
+        }
+        self
     }
 
     /// A hook broke the call.

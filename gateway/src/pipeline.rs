@@ -11,30 +11,31 @@
 //! Knows codec, route, provider, hooks and upstream; never the HTTP server.
 
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt};
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage};
 
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
-use crate::codecs::{self, ClientFormat, Decoded};
-use crate::config::{OnLoss, Upstream};
+use crate::codecs::{self, ClientFormat, Decoded, Recipient};
+use crate::config::{OnLoss, Route, Upstream};
 use crate::error::Error;
-use crate::hook::{self, AttemptFacts, Document, Facts, Session, Stage, Verdict};
-use crate::provider::Dialect;
+use crate::exits::{self, Reply, Served, Serving};
+use crate::hook::{self, AttemptFacts, Document, Facts, FailureFacts, Stage, TargetFacts, Verdict};
+use crate::provider::{Accent, Dialect};
 use crate::route::{self, Resolved};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Endpoint};
 
-/// A comment, which every reader of events passes over: allowed before the first.
-const LIFE_SIGN: &[u8] = b": waiting for the upstream\n\n";
+/// How often hooks may have one target tried again.
+const RETRIES_MAX: u32 = 3;
+
+/// Longest pause before that, in ms.
+const RETRY_MS_MAX: u32 = 30_000;
 
 /// Longest error body of an upstream that is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
@@ -49,33 +50,6 @@ pub struct Inbound {
     /// The whole body.
     pub body: Bytes,
 }
-
-/// What the server gives out.
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers, beside those that the body's kind implies.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: ReplyBody,
-}
-
-/// The body of a reply.
-pub enum ReplyBody {
-    /// JSON, whole.
-    Whole(Bytes),
-    /// Server-sent events. Dropping it aborts the upstream's request.
-    Stream(BoxStream<'static, Bytes>),
-}
-
-/// What a call amounts to when it goes well.
-enum Served {
-    Whole(Vec<u8>),
-    Stream(Box<Answer>),
-}
-
-/// A call under way, and what it comes to.
-type Serving = Pin<Box<dyn Future<Output = (Call, Result<Served, Error>)> + Send>>;
 
 /// Serve one call.
 pub async fn run(world: Arc<Snapshot>, inbound: Inbound) -> Reply {
@@ -94,13 +68,13 @@ pub async fn run(world: Arc<Snapshot>, inbound: Inbound) -> Reply {
     let (call, outcome) = match tokio::time::timeout(hold, &mut serving).await {
         Ok(ended) => ended,
         Err(_) if wants_stream.load(Ordering::Relaxed) => {
-            return begun(&id, serving, pause, format);
+            return exits::begun(&id, serving, pause, format);
         }
         Err(_) => serving.await,
     };
     match outcome {
-        Ok(served) => reply(call, served),
-        Err(error) => failed(call, &error, format),
+        Ok(served) => exits::reply(call, served),
+        Err(error) => exits::failed(call, &error, format),
     }
 }
 
@@ -119,9 +93,8 @@ async fn serve(
 
     // 3. Hooks on the request; what they edited is decoded anew.
     let headers = Arc::new(inbound.headers);
-    let facts = facts(call, dialect, headers.clone());
-    let mut session = world.hooks.session(facts);
-    let edited = match request_hooks(&mut session, call, dialect, &inbound.body, &request).await? {
+    call.session = world.hooks.session(facts(call, dialect, headers.clone()));
+    let edited = match request_hooks(call, dialect, &inbound.body, &request).await? {
         Hooked::Go(edited) => edited,
         Hooked::Answered(reply) => return hook_reply(call, reply, format),
     };
@@ -141,44 +114,57 @@ async fn serve(
         None => request,
     };
 
-    // 4. Route, then try each target until one answers.
-    let models = &world.config.models;
-    let (route, targets) = route::resolve(models, &request.model).ok_or_else(|| {
-        Error::unknown_model(&request.model, &route::nearest(models, &request.model))
-    })?;
-    let mut failure = None;
-    for target in targets {
+    // 4. Route, and hooks on the route.
+    let routed = match find_route(world, &request.model) {
+        Ok(route) => route_hooks(world, call, &inbound, &request, route).await?,
+        Err(error) => Err(error),
+    };
+    let (on_loss, targets) = match routed {
+        Ok(Routed::Targets(on_loss, targets)) => (on_loss, targets),
+        Ok(Routed::Answered(reply)) => return hook_reply(call, reply, format),
+        Err(error) => match failure_hooks(call, error, false).await? {
+            After::Answered(reply) => return hook_reply(call, reply, format),
+            After::Fail(error) | After::Next(error) | After::Again(error, _) => return Err(error),
+        },
+    };
+
+    // 5. to 8. Try each target until one answers.
+    let (mut at, mut retries) = (0, 0);
+    while let Some(target) = targets.get(at) {
         let attempt = Attempt {
             world,
             client: &inbound,
             upstream: &world.config.upstreams[target.upstream],
             endpoint: &world.endpoints[target.upstream],
-            target: &target,
-            on_loss: route.on_loss,
+            target,
+            on_loss,
+            may_retry: retries < RETRIES_MAX,
         };
-        // 5. to 7. Encode, hooks on the upstream's request, send.
-        let terms = match attempt.send(call, &mut session, &request).await {
-            Ok(Sent::Upstream(terms)) => terms,
-            Ok(Sent::Answered(reply)) => return hook_reply(call, reply, format),
-            Err(error) if error.try_next => {
-                failure = Some(error);
+        let after = match attempt.run(call, &request).await {
+            Ok(served) => return Ok(served),
+            Err(Missed::Again(wait)) => {
+                retries += 1;
+                tokio::time::sleep(wait).await;
                 continue;
             }
-            Err(error) => return Err(error),
-        };
-        // 8. The answer, until it is whole, or its beginning is known to be sound.
-        let mut answer = Box::new(Answer::open(*terms, session).await?);
-        match answer.settle(call).await {
-            Ok(Some(whole)) => return Ok(Served::Whole(whole)),
-            Ok(None) => return Ok(Served::Stream(answer)),
-            Err(error) if error.try_next => {
-                failure = Some(error);
-                session = answer.into_session();
+            Err(Missed::Failed(error)) => {
+                failure_hooks(call, error, at + 1 < targets.len()).await?
             }
-            Err(error) => return Err(error),
+        };
+        match after {
+            After::Again(_, wait) if retries < RETRIES_MAX => {
+                retries += 1;
+                tokio::time::sleep(wait).await;
+            }
+            After::Next(error) | After::Again(error, _) if at + 1 == targets.len() => {
+                return Err(error);
+            }
+            After::Next(_) | After::Again(..) => (at, retries) = (at + 1, 0),
+            After::Answered(reply) => return hook_reply(call, reply, format),
+            After::Fail(error) => return Err(error),
         }
     }
-    Err(failure.unwrap_or_else(|| Error::client(404, "the model's route has no targets")))
+    Err(Error::client(404, "the model's route has no targets"))
 }
 
 /// The client's side of a call.
@@ -212,26 +198,22 @@ enum Hooked {
 }
 
 async fn request_hooks(
-    session: &mut Session,
     call: &mut Call,
     dialect: Dialect,
     body: &Bytes,
     request: &Request<'_>,
 ) -> Result<Hooked, Error> {
-    if !session.wants(Stage::Request) {
+    if !call.session.wants(Stage::Request) {
         return Ok(Hooked::Go(None));
     }
     let view = codecs::hook_view(dialect, body, request)?;
-    let result = session.on_request(Document::new(view)).await;
-    call.note_hooks(session);
-    let (document, verdict) = result?;
+    let (document, verdict) = call.session.on_request(Document::new(view)).await?;
     match verdict {
-        Verdict::Next => Ok(Hooked::Go(
-            document.is_edited().then(|| document.into_bytes()),
-        )),
         Verdict::Reply(reply) => Ok(Hooked::Answered(reply)),
         Verdict::Refuse(refusal) => Err(Error::refused(refusal)),
-        Verdict::SkipTarget(_) => Ok(Hooked::Go(None)),
+        _ => Ok(Hooked::Go(
+            document.is_edited().then(|| document.into_bytes()),
+        )),
     }
 }
 
@@ -265,6 +247,129 @@ fn hook_reply(call: &mut Call, reply: hook::Reply, format: ClientFormat) -> Resu
     Ok(Served::Whole(body))
 }
 
+// === hooks on the route ===
+
+/// Where a call goes.
+enum Routed<'w> {
+    /// To these targets, in this order.
+    Targets(OnLoss, Vec<Resolved<'w>>),
+    /// Nowhere: a hook answered.
+    Answered(hook::Reply),
+}
+
+/// A route, and its targets.
+type Found<'w> = (&'w Route, Vec<Resolved<'w>>);
+
+fn find_route<'w>(world: &'w Snapshot, model: &str) -> Result<Found<'w>, Error> {
+    let models = &world.config.models;
+    route::resolve(models, model)
+        .ok_or_else(|| Error::unknown_model(model, &route::nearest(models, model)))
+}
+
+/// The targets that hooks choose, of this route or of another.
+async fn route_hooks<'w>(
+    world: &'w Snapshot,
+    call: &mut Call,
+    client: &Client<'_>,
+    request: &Request<'_>,
+    (route, targets): Found<'w>,
+) -> Result<Result<Routed<'w>, Error>, Error> {
+    if !call.session.wants(Stage::Route) {
+        return Ok(Ok(Routed::Targets(route.on_loss, targets)));
+    }
+    let view = match client.body {
+        Some(body) => codecs::hook_view(client.dialect, body, request)?,
+        // What hooks edited is their own vocabulary.
+        None => codecs::messages_view(request)?,
+    };
+    let facts = |target: &Resolved<'_>| {
+        let upstream = &world.config.upstreams[target.upstream];
+        TargetFacts {
+            upstream: upstream.name.clone(),
+            model: target.model.to_string(),
+            dialect: upstream.dialect.name(),
+            provider: upstream.provider.clone(),
+        }
+    };
+    let facts = targets.iter().map(facts).collect();
+    let verdict = call.session.on_route(Document::new(view), facts).await?;
+    Ok(match verdict {
+        Verdict::Choose(chosen) => {
+            let chosen = chosen.iter().map(|at| targets.get(*at as usize).cloned());
+            match chosen.collect::<Option<Vec<_>>>() {
+                Some(chosen) if !chosen.is_empty() => Ok(Routed::Targets(route.on_loss, chosen)),
+                _ => Err(Error::hook(
+                    "a hook chose a target that the route does not have",
+                )),
+            }
+        }
+        Verdict::Reroute(model) => find_route(world, &model)
+            .map(|(route, targets)| Routed::Targets(route.on_loss, targets))
+            .map_err(|_| {
+                Error::hook(format!(
+                    "a hook chose the model `{model}`, which is not configured"
+                ))
+            }),
+        Verdict::Reply(reply) => Ok(Routed::Answered(reply)),
+        Verdict::Refuse(refusal) => Err(Error::refused(refusal)),
+        _ => Ok(Routed::Targets(route.on_loss, targets)),
+    })
+}
+
+// === hooks on failures ===
+
+/// What happens after a failure.
+enum After {
+    /// The same target is tried again, after a while.
+    Again(Error, Duration),
+    /// The next one is, if there is one.
+    Next(Error),
+    /// A hook answered.
+    Answered(hook::Reply),
+    /// The call fails.
+    Fail(Error),
+}
+
+/// Hooks on an error, and what they make of it.
+async fn failure_hooks(call: &mut Call, error: Error, has_next: bool) -> Result<After, Error> {
+    let goes_on = error.try_next && has_next;
+    let undisturbed = |error| {
+        if goes_on {
+            After::Next(error)
+        } else {
+            After::Fail(error)
+        }
+    };
+    if !call.session.wants(Stage::Error) {
+        return Ok(undisturbed(error));
+    }
+    let facts = FailureFacts {
+        status: error.status,
+        origin: error.origin.name(),
+        decision: if goes_on { "skip-target" } else { "fail" },
+    };
+    let view = ClientFormat::of(Dialect::AnthropicMessages).error(&call.id, &error);
+    let (document, verdict) = call
+        .session
+        .on_error(Document::new(view.into()), facts)
+        .await?;
+    let error = match document.is_edited() {
+        true => error.reworded(&document.into_bytes()),
+        false => error,
+    };
+    Ok(match verdict {
+        Verdict::Retry(ms) => After::Again(error, retry_wait(ms)),
+        Verdict::SkipTarget(_) => After::Next(error),
+        Verdict::Reply(reply) => After::Answered(reply),
+        Verdict::Refuse(refusal) => After::Fail(Error::refused(refusal)),
+        _ => undisturbed(error),
+    })
+}
+
+fn retry_wait(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms.min(RETRY_MS_MAX)))
+}
+
 // === one attempt ===
 
 /// One try at one target.
@@ -275,6 +380,21 @@ struct Attempt<'w> {
     endpoint: &'w Endpoint,
     target: &'w Resolved<'w>,
     on_loss: OnLoss,
+    /// Whether it may be made again.
+    may_retry: bool,
+}
+
+/// An attempt that came to nothing.
+enum Missed {
+    Failed(Error),
+    /// It should be made again, after a while.
+    Again(Duration),
+}
+
+impl<E: Into<Error>> From<E> for Missed {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// What became of an attempt's request.
@@ -286,15 +406,53 @@ enum Sent {
 }
 
 impl Attempt<'_> {
+    async fn run(&self, call: &mut Call, request: &Request<'_>) -> Result<Served, Missed> {
+        let (lessons, target) = (&self.world.lessons, self.target);
+        let known = lessons.of(target.upstream, &target.model);
+        let accent = known.as_deref().unwrap_or(&self.upstream.accent);
+        let first = self.once(call, request, accent).await;
+        let corrected = match &first {
+            Err(Missed::Failed(error)) => error.lesson(accent).map(Arc::new),
+            _ => None,
+        };
+        let Some(corrected) = corrected else {
+            return first;
+        };
+        let second = self.once(call, request, &corrected).await;
+        if second.is_ok() {
+            lessons.learn(target.upstream, &target.model, corrected);
+        }
+        second
+    }
+
+    async fn once(
+        &self,
+        call: &mut Call,
+        request: &Request<'_>,
+        accent: &Accent,
+    ) -> Result<Served, Missed> {
+        // 5. to 7. Encode, hooks on the upstream's request, send.
+        let terms = match self.send(call, request, accent).await? {
+            Sent::Upstream(terms) => terms,
+            Sent::Answered(reply) => return Ok(hook_reply(call, reply, self.client.format)?),
+        };
+        // 8. The answer, until it is whole, or its beginning is known to be sound.
+        let mut answer = Box::new(Answer::open(*terms, &mut call.session).await?);
+        Ok(match answer.settle(call).await? {
+            Some(whole) => Served::Whole(whole),
+            None => Served::Stream(answer),
+        })
+    }
+
     async fn send(
         &self,
         call: &mut Call,
-        session: &mut Session,
         request: &Request<'_>,
-    ) -> Result<Sent, Error> {
+        accent: &Accent,
+    ) -> Result<Sent, Missed> {
         call.attempts += 1;
         call.target = Some(format!("{}/{}", self.upstream.name, self.target.model));
-        session.attempt(AttemptFacts {
+        call.session.attempt(AttemptFacts {
             upstream: self.upstream.name.clone(),
             upstream_model: self.target.model.to_string(),
             upstream_dialect: self.upstream.dialect.name(),
@@ -304,35 +462,30 @@ impl Attempt<'_> {
         // 5. Encode for the target.
         let client = self.client;
         let body = client.body.map(|body| &body[..]);
-        let encoded = codecs::encode_request(
-            client.dialect,
-            body,
-            request,
-            self.upstream,
-            &self.target.model,
-        )?;
+        let recipient = Recipient {
+            accent,
+            family: &self.upstream.name,
+            model: &self.target.model,
+        };
+        let encoded = codecs::encode_request(client.dialect, body, request, recipient)?;
         call.losses = encoded.losses;
         if self.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
-            return Err(Error::lossy(&call.losses, &self.upstream.name));
+            return Err(Error::lossy(&call.losses, &self.upstream.name).into());
         }
 
         // 6. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
         let mut headers = self.endpoint.headers.clone();
-        codecs::forwarded_headers(&self.upstream.accent, client.headers, &mut headers);
-        if session.wants(Stage::UpstreamRequest) {
+        codecs::forwarded_headers(accent, client.headers, &mut headers);
+        if call.session.wants(Stage::UpstreamRequest) {
             let document = Document::with_members(body, encoded.members);
-            let result = session.on_upstream_request(document, &mut headers).await;
-            call.note_hooks(session);
-            let (document, verdict) = result?;
+            let result = call.session.on_upstream_request(document, &mut headers);
+            let (document, verdict) = result.await?;
             match verdict {
-                Verdict::Next => body = document.into_bytes(),
                 Verdict::Reply(reply) => return Ok(Sent::Answered(reply)),
-                Verdict::Refuse(refusal) => return Err(Error::refused(refusal)),
-                Verdict::SkipTarget(why) => {
-                    let what = format!("was skipped by a hook: {why}");
-                    return Err(Error::unreachable(&self.upstream.name, 503, &what));
-                }
+                Verdict::Refuse(refusal) => return Err(Error::refused(refusal).into()),
+                Verdict::SkipTarget(why) => return Err(self.skipped(&why).into()),
+                _ => body = document.into_bytes(),
             }
         }
 
@@ -351,10 +504,11 @@ impl Attempt<'_> {
             };
             Error::unreachable(&self.upstream.name, status, &error.to_string())
         })?;
+        self.response_hooks(call, &reply).await?;
         if reply.status >= 300 {
-            return Err(self.refusal(reply).await);
+            return Err(self.refusal(reply).await.into());
         }
-        call.passed_back = passed_back(&reply.headers);
+        call.passed_back = exits::passed_back(&reply.headers);
         Ok(Sent::Upstream(Box::new(Terms {
             reply,
             decoder: encoded.decoder,
@@ -368,6 +522,27 @@ impl Attempt<'_> {
         })))
     }
 
+    /// Hooks on the status and the headers.
+    async fn response_hooks(&self, call: &mut Call, reply: &upstream::Reply) -> Result<(), Missed> {
+        if !call.session.wants(Stage::UpstreamResponse) {
+            return Ok(());
+        }
+        let hooked = call
+            .session
+            .on_upstream_response(reply.status, &reply.headers);
+        match hooked.await? {
+            Verdict::Retry(ms) if self.may_retry => Err(Missed::Again(retry_wait(ms))),
+            Verdict::SkipTarget(why) => Err(self.skipped(&why).into()),
+            Verdict::Refuse(refusal) => Err(Error::refused(refusal).into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn skipped(&self, why: &str) -> Error {
+        let what = format!("was skipped by a hook: {why}");
+        Error::unreachable(&self.upstream.name, 503, &what)
+    }
+
     /// The error that an upstream's status and body stand for.
     async fn refusal(&self, mut reply: upstream::Reply) -> Error {
         let mut body = Vec::new();
@@ -379,142 +554,10 @@ impl Attempt<'_> {
         let error = codecs::decode_error(self.upstream.dialect, reply.status, &body);
         let message = self.upstream.scrubbed(Cow::Owned(error.message));
         let mut failed = Error::upstream(&self.upstream.name, error.status, &message);
-        failed.headers = Some(Box::new(passed_back(&reply.headers)));
+        failed.headers = Some(Box::new(exits::passed_back(&reply.headers)));
         if let Some(kind) = error.kind {
             failed.kind = kind.into();
         }
         failed
     }
-}
-
-// === the exits ===
-
-fn reply(mut call: Call, served: Served) -> Reply {
-    let mut headers = std::mem::take(&mut call.passed_back);
-    insert(&mut headers, "request-id", Some(&call.id));
-    insert(&mut headers, "sluice-target", call.target.as_deref());
-    insert(
-        &mut headers,
-        "sluice-losses",
-        call.losses_header().as_deref(),
-    );
-    let failures = call.hooks_header();
-    insert(&mut headers, "sluice-hook-failures", failures.as_deref());
-    let body = match served {
-        Served::Whole(body) if !call.stream => {
-            call.first_byte();
-            call.answered();
-            ReplyBody::Whole(body.into())
-        }
-        served => ReplyBody::Stream(events(call, served)),
-    };
-    Reply {
-        status: 200,
-        headers,
-        body,
-    }
-}
-
-/// The answer's bytes for a client that wants a stream.
-fn events(mut call: Call, served: Served) -> BoxStream<'static, Bytes> {
-    match served {
-        Served::Stream(answer) => answer.into_stream(call),
-        Served::Whole(body) => {
-            call.first_byte();
-            call.answered();
-            stream::iter([Bytes::from(body)]).boxed()
-        }
-    }
-}
-
-/// A stream that began before its answer did.
-enum Begun {
-    Waiting(Serving),
-    Answering(BoxStream<'static, Bytes>),
-    Over,
-}
-
-/// The reply to a client that has waited long enough for a sign of life.
-fn begun(request_id: &str, serving: Serving, pause: Duration, format: ClientFormat) -> Reply {
-    let mut headers = HeaderMap::new();
-    insert(&mut headers, "request-id", Some(request_id));
-    let rest = stream::unfold(Begun::Waiting(serving), move |state| {
-        state.next(pause, format)
-    });
-    // The head alone would be held back by some clients and proxies.
-    let body = stream::iter([Bytes::from_static(LIFE_SIGN)])
-        .chain(rest)
-        .boxed();
-    Reply {
-        status: 200,
-        headers,
-        body: ReplyBody::Stream(body),
-    }
-}
-
-impl Begun {
-    /// The next bytes: a life sign every `pause`, then the answer, or its error.
-    async fn next(self, pause: Duration, format: ClientFormat) -> Option<(Bytes, Self)> {
-        let mut answer = match self {
-            Self::Over => return None,
-            Self::Answering(answer) => answer,
-            Self::Waiting(mut serving) => match tokio::time::timeout(pause, &mut serving).await {
-                Err(_) => return Some((LIFE_SIGN.into(), Self::Waiting(serving))),
-                Ok((call, Ok(served))) => events(call, served),
-                Ok((mut call, Err(error))) => {
-                    call.failed(&error);
-                    let mut frame = Vec::new();
-                    format.error_event(&error.kind, &error.message, &mut frame);
-                    return Some((frame.into(), Self::Over));
-                }
-            },
-        };
-        let bytes = answer.next().await?;
-        Some((bytes, Self::Answering(answer)))
-    }
-}
-
-/// Every error leaves here, in the client's dialect.
-fn failed(mut call: Call, error: &Error, format: ClientFormat) -> Reply {
-    call.failed(error);
-    error_reply(&call.id, error, format)
-}
-
-/// `error`, rendered for a client.
-pub(crate) fn error_reply(request_id: &str, error: &Error, format: ClientFormat) -> Reply {
-    let mut headers = error.headers.as_deref().cloned().unwrap_or_default();
-    insert(&mut headers, "request-id", Some(request_id));
-    if error.hopeless {
-        insert(&mut headers, "x-should-retry", Some("false"));
-    }
-    Reply {
-        status: error.status,
-        headers,
-        body: ReplyBody::Whole(format.error(request_id, error).into()),
-    }
-}
-
-/// Set a header, if there is a value and it can be one.
-fn insert(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) {
-    if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
-}
-
-/// The headers of an upstream's answer that its clients read.
-fn passed_back(headers: &HeaderMap) -> HeaderMap {
-    let passed = headers
-        .iter()
-        .filter(|(name, _)| codecs::is_passed_back(name));
-    let mut passed: HeaderMap = passed
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    // Azure's is the finer one, which Claude Code does not read.
-    if let Some(ms) = passed.get("retry-after-ms")
-        && !passed.contains_key(RETRY_AFTER)
-        && let Some(ms) = ms.to_str().ok().and_then(|ms| ms.parse::<f64>().ok())
-    {
-        passed.insert(RETRY_AFTER, HeaderValue::from((ms / 1_000.0).ceil() as u64));
-    }
-    passed
 }

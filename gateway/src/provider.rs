@@ -64,6 +64,23 @@ impl Accent {
             Dialect::ChatCompletions => Self::Chat(ChatAccent::default()),
         }
     }
+
+    /// The dialect that it is one of.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Chat(_) => Dialect::ChatCompletions,
+            Self::Messages(_) => Dialect::AnthropicMessages,
+        }
+    }
+
+    /// This accent as `refusal`, the words of an upstream's 400 or 422, corrects
+    /// it; none if they teach nothing.
+    pub fn corrected(&self, refusal: &str) -> Option<Self> {
+        match self {
+            Self::Chat(accent) => accent.corrected(refusal).map(Self::Chat),
+            Self::Messages(_) => None,
+        }
+    }
 }
 
 /// The header that a key is sent in.

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::hook::Chain;
+use crate::lessons::Lessons;
 use crate::upstream::{Client, Endpoint};
 
 /// Configuration, hooks and connection pools, all of one generation.
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub client: Client,
     /// Where each of `config.upstreams` is, at the same position.
     pub endpoints: Vec<Endpoint>,
+    /// What upstreams have taught.
+    pub lessons: Lessons,
 }
 
 /// The snapshot that new calls get. A running call keeps the one it began with.

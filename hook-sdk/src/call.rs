@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::base::sluice::hooks::types::AccessError;
-use crate::bindings::base::sluice::hooks::{current, document, log};
+use crate::bindings::base::sluice::hooks::{current, document, kv, log, metrics, routing};
 use crate::{Level, testing::TestCall};
 
 /// A hook that broke; its policy decides what becomes of the call.
@@ -147,10 +147,112 @@ impl Call<'_> {
         }
     }
 
+    /// The targets of the call's route, in the order in which they would be tried:
+    /// in `on_route`; none elsewhere.
+    pub fn targets(&self) -> Vec<Target> {
+        let count = match &self.0 {
+            Host::Gateway => routing::count(),
+            Host::Test(test) => return test.targets.clone(),
+        };
+        let fact = |target, name| routing::attribute(target, name).unwrap_or_default();
+        (0..count)
+            .map(|target| Target {
+                upstream: fact(target, "upstream"),
+                model: fact(target, "model"),
+            })
+            .collect()
+    }
+
     /// A line in the gateway's log, under the hook's name. Never a prompt.
     pub fn log(&self, level: Level, message: &str) {
+        self.log_with(level, message, &[]);
+    }
+
+    /// A line in the gateway's log, with named values. Never a prompt.
+    pub fn log_with(&self, level: Level, message: &str, values: &[(&str, String)]) {
         if matches!(self.0, Host::Gateway) {
-            log::write(level, message);
+            log::write(level, message, &owned(values));
         }
+    }
+
+    /// Add to a counter of the gateway's `/metrics`.
+    pub fn count(&self, name: &str, by: f64, labels: &[(&str, String)]) {
+        if matches!(self.0, Host::Gateway) {
+            metrics::add(name, by, &owned(labels));
+        }
+    }
+
+    /// Take one value of a histogram in the gateway's `/metrics`.
+    pub fn observe(&self, name: &str, value: f64, labels: &[(&str, String)]) {
+        if matches!(self.0, Host::Gateway) {
+            metrics::observe(name, value, &owned(labels));
+        }
+    }
+
+    /// The value that this hook keeps under a key. Needs the grant `kv`.
+    pub fn kept(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        match &self.0 {
+            Host::Gateway => Ok(kv::get(key)?),
+            Host::Test(test) => Ok(test.kept.get(key).cloned()),
+        }
+    }
+
+    /// Keep a value under a key, for `ttl_ms` or for good. Needs the grant `kv`.
+    pub fn keep(&mut self, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Failure> {
+        match &mut self.0 {
+            Host::Gateway => Ok(kv::set(key, value, ttl_ms)?),
+            Host::Test(test) => {
+                test.kept.insert(key.to_owned(), value.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Add to a number that is kept under a key, and get the sum: atomic, and
+    /// shared by all calls. Needs the grant `kv`.
+    pub fn increment(&mut self, key: &str, by: i64, ttl_ms: Option<u64>) -> Result<i64, Failure> {
+        let test = match &mut self.0 {
+            Host::Gateway => return Ok(kv::increment(key, by, ttl_ms)?),
+            Host::Test(test) => test,
+        };
+        let number = |value: &Vec<u8>| std::str::from_utf8(value).ok()?.parse::<i64>().ok();
+        let sum = test.kept.get(key).and_then(number).unwrap_or(0) + by;
+        test.kept
+            .insert(key.to_owned(), sum.to_string().into_bytes());
+        Ok(sum)
+    }
+
+    /// Forget a key; false if there was none. Needs the grant `kv`.
+    pub fn forget(&mut self, key: &str) -> Result<bool, Failure> {
+        match &mut self.0 {
+            Host::Gateway => Ok(kv::remove(key)?),
+            Host::Test(test) => Ok(test.kept.remove(key).is_some()),
+        }
+    }
+}
+
+/// A target of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The model's name as it will be sent.
+    pub model: String,
+}
+
+fn owned(pairs: &[(&str, String)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
+}
+
+impl From<kv::Error> for Failure {
+    fn from(error: kv::Error) -> Self {
+        Self(match error {
+            kv::Error::Denied(what) => format!("denied: {what}"),
+            kv::Error::TooLarge(what) => format!("too large: {what}"),
+            kv::Error::Unavailable(what) => format!("unavailable: {what}"),
+        })
     }
 }

@@ -35,6 +35,19 @@ pub fn configure<H: Hook>() -> Result<H, String> {
     Ok(hook)
 }
 
+/// What a hook says of itself, as JSON.
+pub fn describe<H: Hook>() -> String {
+    let about = H::describe();
+    let mut description = serde_json::json!({ "version": about.version, "summary": about.summary });
+    if !about.config.is_null() {
+        description["config"] = about.config;
+    }
+    if !about.needs.is_null() {
+        description["needs"] = about.needs;
+    }
+    description.to_string()
+}
+
 /// What a stage cannot decide.
 pub fn impossible(verdict: &Verdict) -> String {
     let name = match verdict {
@@ -42,6 +55,10 @@ pub fn impossible(verdict: &Verdict) -> String {
         Verdict::Reply(_) => "reply",
         Verdict::Refuse(_) => "refuse",
         Verdict::SkipTarget(_) => "skip-target",
+        Verdict::Retry(_) => "retry",
+        Verdict::Choose(_) => "choose",
+        Verdict::Reroute(_) => "reroute",
+        Verdict::Count(_) => "count",
     };
     format!("the verdict `{name}` is not possible in this stage")
 }
@@ -51,14 +68,12 @@ pub struct WatcherCell(RefCell<Box<dyn Watcher>>);
 
 impl WatcherCell {
     /// Open a hook's watcher.
-    pub fn open(hook: &impl Hook) -> Result<Option<Self>, String> {
+    pub fn open(hook: &impl Hook) -> Result<Option<(Self, Kinds)>, String> {
         let watcher = hook.on_stream(&mut call()).map_err(|Failure(why)| why)?;
-        Ok(watcher.map(|watcher| Self(RefCell::new(watcher))))
-    }
-
-    /// The kinds it wants.
-    pub fn wants(&self) -> Kinds {
-        self.0.borrow().wants()
+        Ok(watcher.map(|watcher| {
+            let wants = watcher.wants();
+            (Self(RefCell::new(watcher)), wants)
+        }))
     }
 
     /// Events for it.
@@ -101,6 +116,9 @@ macro_rules! __export {
 
             struct Component;
 
+            #[allow(dead_code, reason = "only a hook that describes itself needs it")]
+            type Described = $hook;
+
             impl $crate::bindings::setup::exports::sluice::hooks::setup::Guest for Component {
                 fn configure() -> ::core::result::Result<(), ::std::string::String> {
                     let _ = HOOK.set(export::configure::<$hook>()?);
@@ -113,61 +131,53 @@ macro_rules! __export {
     };
 }
 
-/// Export one stage; `hook()` and `Component` are in scope.
+/// Export one stage; `hook()` and `Component` are in scope. The lists are the
+/// verdicts that each stage knows.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_stage {
-    (on_request) => {
-        const _: () = {
-            use $crate::bindings::on_request::exports::sluice::hooks::on_request::{Guest, Verdict};
-            impl Guest for Component {
-                fn handle() -> ::core::result::Result<Verdict, ::std::string::String> {
-                    use $crate::{Failure, Hook as _};
-                    match hook()?.on_request(&mut export::call()).map_err(|Failure(why)| why)? {
-                        $crate::Verdict::Next => Ok(Verdict::Next),
-                        $crate::Verdict::Reply(reply) => Ok(Verdict::Reply(reply)),
-                        $crate::Verdict::Refuse(refusal) => Ok(Verdict::Refuse(refusal)),
-                        other => Err(export::impossible(&other)),
-                    }
-                }
-            }
-        };
-        $crate::bindings::on_request::__export_on_request!(Component with_types_in $crate::bindings::on_request);
+    (on_request) => { $crate::__export_verdict!(on_request __export_on_request: Reply(it), Refuse(it)); };
+    (on_route) => {
+        $crate::__export_verdict!(on_route __export_on_route: Choose(it), Reroute(it), Reply(it), Refuse(it));
     };
     (on_upstream_request) => {
-        const _: () = {
-            use $crate::bindings::on_upstream_request::exports::sluice::hooks::on_upstream_request::{Guest, Verdict};
-            impl Guest for Component {
-                fn handle() -> ::core::result::Result<Verdict, ::std::string::String> {
-                    use $crate::{Failure, Hook as _};
-                    Ok(match hook()?.on_upstream_request(&mut export::call()).map_err(|Failure(why)| why)? {
-                        $crate::Verdict::Next => Verdict::Next,
-                        $crate::Verdict::Reply(reply) => Verdict::Reply(reply),
-                        $crate::Verdict::Refuse(refusal) => Verdict::Refuse(refusal),
-                        $crate::Verdict::SkipTarget(why) => Verdict::SkipTarget(why),
-                    })
-                }
-            }
-        };
-        $crate::bindings::on_upstream_request::__export_on_upstream_request!(
-            Component with_types_in $crate::bindings::on_upstream_request
+        $crate::__export_verdict!(
+            on_upstream_request __export_on_upstream_request: SkipTarget(it), Reply(it), Refuse(it)
         );
     };
-    (on_response) => {
+    (on_upstream_response) => {
+        $crate::__export_verdict!(
+            on_upstream_response __export_on_upstream_response: Retry(it), SkipTarget(it), Refuse(it)
+        );
+    };
+    (on_response) => { $crate::__export_verdict!(on_response __export_on_response: Refuse(it)); };
+    (on_error) => {
+        $crate::__export_verdict!(on_error __export_on_error: Retry(it), SkipTarget(it), Reply(it), Refuse(it));
+    };
+    (on_count_tokens) => {
+        $crate::__export_verdict!(on_count_tokens __export_on_count_tokens: Count(it), Refuse(it));
+    };
+    (on_list_models) => { $crate::__export_verdict!(on_list_models __export_on_list_models: Refuse(it)); };
+    (on_complete) => {
         const _: () = {
-            use $crate::bindings::on_response::exports::sluice::hooks::on_response::{Guest, Verdict};
-            impl Guest for Component {
-                fn handle() -> ::core::result::Result<Verdict, ::std::string::String> {
+            impl $crate::bindings::on_complete::exports::sluice::hooks::on_complete::Guest for Component {
+                fn handle() -> ::core::result::Result<(), ::std::string::String> {
                     use $crate::{Failure, Hook as _};
-                    match hook()?.on_response(&mut export::call()).map_err(|Failure(why)| why)? {
-                        $crate::Verdict::Next => Ok(Verdict::Next),
-                        $crate::Verdict::Refuse(refusal) => Ok(Verdict::Refuse(refusal)),
-                        other => Err(export::impossible(&other)),
-                    }
+                    hook()?.on_complete(&mut export::call()).map_err(|Failure(why)| why)
                 }
             }
         };
-        $crate::bindings::on_response::__export_on_response!(Component with_types_in $crate::bindings::on_response);
+        $crate::bindings::on_complete::__export_on_complete!(Component with_types_in $crate::bindings::on_complete);
+    };
+    (describe) => {
+        const _: () = {
+            impl $crate::bindings::about::exports::sluice::hooks::about::Guest for Component {
+                fn describe() -> ::std::string::String {
+                    export::describe::<Described>()
+                }
+            }
+        };
+        $crate::bindings::about::__export_about!(Component with_types_in $crate::bindings::about);
     };
     (on_stream) => {
         const _: () = {
@@ -181,12 +191,9 @@ macro_rules! __export_stage {
             }
 
             impl wit::GuestWatcher for Watching {
-                fn open() -> ::core::result::Result<Option<wit::Watcher>, ::std::string::String> {
+                fn open() -> ::core::result::Result<Option<(wit::Watcher, wit::Kinds)>, ::std::string::String> {
                     let cell = export::WatcherCell::open(hook()?)?;
-                    Ok(cell.map(|cell| wit::Watcher::new(Watching(cell))))
-                }
-                fn wants(&self) -> wit::Kinds {
-                    self.0.wants()
+                    Ok(cell.map(|(cell, wants)| (wit::Watcher::new(Watching(cell)), wants)))
                 }
                 fn handle(&self, events: Vec<wit::Event>) -> ::core::result::Result<wit::Action, ::std::string::String> {
                     self.0.handle(events)
@@ -197,5 +204,28 @@ macro_rules! __export_stage {
             }
         };
         $crate::bindings::on_stream::__export_on_stream!(Component with_types_in $crate::bindings::on_stream);
+    };
+}
+
+/// Export a stage that has a verdict: `next` and those that are listed.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_verdict {
+    ($stage:ident $export:ident: $($case:ident($value:ident)),*) => {
+        const _: () = {
+            use $crate::bindings::$stage::exports::sluice::hooks::$stage::{Guest, Verdict};
+            impl Guest for Component {
+                fn handle() -> ::core::result::Result<Verdict, ::std::string::String> {
+                    use $crate::{Failure, Hook as _};
+                    match hook()?.$stage(&mut export::call()).map_err(|Failure(why)| why)? {
+                        $crate::Verdict::Next => Ok(Verdict::Next),
+                        $($crate::Verdict::$case($value) => Ok(Verdict::$case($value)),)*
+                        #[allow(unreachable_patterns, reason = "some stages know all")]
+                        other => Err(export::impossible(&other)),
+                    }
+                }
+            }
+        };
+        $crate::bindings::$stage::$export!(Component with_types_in $crate::bindings::$stage);
     };
 }

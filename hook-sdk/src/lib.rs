@@ -50,26 +50,51 @@ pub mod testing;
 
 use serde::de::DeserializeOwned;
 
+pub use bindings::base::sluice::hooks::kv::Error as KvError;
 pub use bindings::base::sluice::hooks::log::Level;
 pub use bindings::base::sluice::hooks::types::{Refusal, Reply};
 pub use bindings::on_stream::exports::sluice::hooks::on_stream::{
     Action, Ending, Event, Kind, Kinds,
 };
-pub use call::{Call, Failure};
+pub use call::{Call, Failure, Target};
 pub use sluice_hook_macros::hook;
 
-/// What a stage decides.
+/// What a stage decides. A verdict that its stage does not know is a failure.
 #[derive(Debug)]
 pub enum Verdict {
     /// Go on, with this hook's edits.
     Next,
-    /// Answer the client now; no upstream is asked (not in `on_response`).
+    /// Answer the client now; no upstream is asked (in `on_request`, `on_route`,
+    /// `on_upstream_request`, `on_error`).
     Reply(Reply),
     /// Refuse the call.
     Refuse(Refusal),
-    /// Try the route's next target, for this reason (only in
-    /// `on_upstream_request`).
+    /// Try the route's next target, for this reason (in `on_upstream_request`,
+    /// `on_upstream_response`, `on_error`).
     SkipTarget(String),
+    /// Send the same again after so many ms (in `on_upstream_response`,
+    /// `on_error`).
+    Retry(u32),
+    /// Try these targets, by their number, in this order (in `on_route`).
+    Choose(Vec<u32>),
+    /// Try the targets of this model instead (in `on_route`).
+    Reroute(String),
+    /// So many tokens (in `on_count_tokens`).
+    Count(u64),
+}
+
+/// What a hook says of itself: for lists, and for checks at load.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Its version.
+    pub version: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// A JSON Schema of its configuration; `null` for none.
+    pub config: serde_json::Value,
+    /// The grants without which it is of no use, as in the operator's file;
+    /// `null` for none.
+    pub needs: serde_json::Value,
 }
 
 /// A hook: the type is its configuration, the methods are its stages. Put
@@ -80,9 +105,20 @@ pub trait Hook: DeserializeOwned {
         Ok(())
     }
 
+    /// What the hook says of itself.
+    fn describe() -> About {
+        About::default()
+    }
+
     /// Before routing, once a call. The body is the request in the inner form,
     /// the Anthropic Messages vocabulary, whatever the client speaks.
     fn on_request(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
+        Ok(Verdict::Next)
+    }
+
+    /// After routing, once a call: which targets, in which order
+    /// ([`Call::targets`]). The body is the request, and cannot be edited.
+    fn on_route(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
         Ok(Verdict::Next)
     }
 
@@ -91,10 +127,38 @@ pub trait Hook: DeserializeOwned {
         Ok(Verdict::Next)
     }
 
+    /// When an upstream's status (the attribute `status`) and headers are there,
+    /// and its body is not, once an attempt. There is no body.
+    fn on_upstream_response(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
+        Ok(Verdict::Next)
+    }
+
     /// After a whole answer, once a call. The body is the answer in the inner
     /// form. A hook without `on_stream` sees streamed answers here only if the
     /// operator lets it hold them.
     fn on_response(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
+        Ok(Verdict::Next)
+    }
+
+    /// When an attempt, or the call, has failed. The body is the error in the
+    /// inner form; edits are what the client reads.
+    fn on_error(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
+        Ok(Verdict::Next)
+    }
+
+    /// After the last byte, whatever became of the call; nobody waits. The body is
+    /// the call's record.
+    fn on_complete(&self, _call: &mut Call<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// When a client asks how many tokens a request has. The body is the request.
+    fn on_count_tokens(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
+        Ok(Verdict::Next)
+    }
+
+    /// When a client asks which models there are. The body is Anthropic's list.
+    fn on_list_models(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
         Ok(Verdict::Next)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::call::Host;
-use crate::{Action, Call, Ending, Event, Failure, Hook, Kinds, Watcher};
+use crate::{Action, Call, Ending, Event, Failure, Hook, Kinds, Target, Watcher};
 
 /// A call for a test.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub struct TestCall {
     pub(crate) measures: BTreeMap<String, f64>,
     pub(crate) notes: BTreeMap<String, String>,
     pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) kept: BTreeMap<String, Vec<u8>>,
     body: Value,
 }
 
@@ -39,6 +41,21 @@ impl TestCall {
     /// With a measure.
     pub fn measure(mut self, name: &str, value: f64) -> Self {
         self.measures.insert(name.to_owned(), value);
+        self
+    }
+
+    /// With a target of the route, behind those that there are.
+    pub fn target(mut self, upstream: &str, model: &str) -> Self {
+        self.targets.push(Target {
+            upstream: upstream.to_owned(),
+            model: model.to_owned(),
+        });
+        self
+    }
+
+    /// With a value that the hook has kept.
+    pub fn kept(mut self, key: &str, value: &[u8]) -> Self {
+        self.kept.insert(key.to_owned(), value.to_owned());
         self
     }
 

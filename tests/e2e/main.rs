@@ -9,4 +9,5 @@ mod hooks;
 mod reload;
 mod requests;
 mod sessions;
+mod stages;
 mod tidy;

@@ -312,3 +312,59 @@ async fn a_web_search_without_its_tool_is_answered_and_reported() {
         "{sent}"
     );
 }
+
+/// A model deviates from what its vendor's row says: the refusal is heeded once,
+/// and remembered.
+#[tokio::test]
+async fn a_refusal_that_names_the_reasoning_is_heeded_and_remembered() {
+    let upstream = FakeUpstream::start(|request| {
+        let body = request.json();
+        let has = |message: &Value| message["reasoning_content"].is_string();
+        let refusal = match body["model"].as_str() {
+            Some("demanding") if !said(&body).all(has) => {
+                "reasoning_content is missing in assistant tool call message at index 1"
+            }
+            Some("refusing") if said(&body).any(has) => {
+                "property 'messages.1.reasoning_content' is unsupported"
+            }
+            Some("stubborn") => "property 'messages.1.reasoning_content' is unsupported",
+            _ => "",
+        };
+        if !refusal.is_empty() {
+            let error = json!({ "error": { "message": refusal } });
+            return Script::Whole(400, vec![], error.to_string());
+        }
+        Script::Pieces(vec![
+            chunk(&json!({ "reasoning_content": "hm" })),
+            chunk(&json!({ "content": "ok" })),
+            finish("stop"),
+        ])
+    })
+    .await;
+    let config = format!(
+        "upstreams:\n  up: {{ base_url: \"{}\" }}\nmodels:\n  \"*\": {{ upstream: up, model: \"*\" }}\n",
+        upstream.url()
+    );
+    let gateway = TestGateway::start(&config).await;
+    let ask = async |model: &str, history: Value| {
+        let body = json!({ "model": model, "max_tokens": 9, "messages": [
+            { "role": "user", "content": "a" }, { "role": "assistant", "content": history },
+            { "role": "user", "content": "b" } ] });
+        gateway.client().message(&body).await
+    };
+    let first = ask("any", json!("plain")).await.message();
+    let reasoned = first["content"].clone();
+    for (model, history, asked) in [
+        ("demanding", json!("plain"), [2, 1]),
+        ("refusing", reasoned.clone(), [2, 1]),
+        ("stubborn", reasoned, [2, 2]),
+    ] {
+        for asked in asked {
+            let before = upstream.requests().len();
+            let answer = ask(model, history.clone()).await;
+            let expected = if model == "stubborn" { 400 } else { 200 };
+            assert_eq!(answer.status, expected, "{model}: {:?}", answer.body);
+            assert_eq!(upstream.requests().len() - before, asked, "{model}");
+        }
+    }
+}

@@ -375,6 +375,8 @@ pub struct HookEntry {
     pub on_failure: Option<OnFailure>,
     /// Whether a hook without `on-stream` may hold a streamed answer back.
     pub hold_streams: bool,
+    /// Whether instances serve one call after the other.
+    pub isolation: Isolation,
     /// What it may see and change.
     pub grants: Grants,
     /// Where it is written, for messages: `sluice.yaml:12: hooks.chain[0]`.
@@ -392,6 +394,7 @@ impl HookEntry {
             limits: HookLimits::default(),
             on_failure: None,
             hold_streams: false,
+            isolation: Isolation::default(),
             grants: Grants::default(),
             place: place.into(),
         }
@@ -444,6 +447,17 @@ pub enum OnFailure {
     Refuse,
 }
 
+/// How calls are kept apart in a hook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// An instance serves one call after the other: nothing but the hook's own code
+    /// keeps one from the next.
+    #[default]
+    Reuse,
+    /// Every call, at every stage, has a fresh instance.
+    Call,
+}
+
 /// What a hook may see and change; nothing by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
@@ -451,6 +465,10 @@ pub struct Grants {
     pub headers: Vec<String>,
     /// What was said, by user and model.
     pub prompt: Prompt,
+    /// Keys and values that outlive a call.
+    pub kv: bool,
+    /// Names of environment variables.
+    pub env: Vec<String>,
 }
 
 /// Access to what was said.

@@ -8,8 +8,8 @@ use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
 use super::{
-    Config, Grants, HookEntry, HookLimits, Hooks, Limits, Match, Models, OnFailure, OnLoss, Prompt,
-    Route, Target, Upstream,
+    Config, Grants, HookEntry, HookLimits, Hooks, Isolation, Limits, Match, Models, OnFailure,
+    OnLoss, Prompt, Route, Target, Upstream,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
@@ -39,7 +39,7 @@ pub(super) mod settings {
     pub(in crate::config) const ROUTE: [&str; 2] = ["targets", "on_loss"];
     pub(in crate::config) const TARGET: [&str; 2] = ["upstream", "model"];
     pub(in crate::config) const HOOKS: [&str; 2] = ["folder", "chain"];
-    pub(in crate::config) const ENTRY: [&str; 8] = [
+    pub(in crate::config) const ENTRY: [&str; 9] = [
         "hook",
         "enabled",
         "match",
@@ -47,6 +47,7 @@ pub(super) mod settings {
         "limits",
         "on_failure",
         "hold_streams",
+        "isolation",
         "grants",
     ];
     pub(in crate::config) const MATCH: [&str; 2] = ["models", "upstreams"];
@@ -57,7 +58,7 @@ pub(super) mod settings {
         "calls_per_instance_max",
         "output_bytes_max",
     ];
-    pub(in crate::config) const GRANTS: [&str; 2] = ["headers", "prompt"];
+    pub(in crate::config) const GRANTS: [&str; 4] = ["headers", "prompt", "kv", "env"];
 }
 
 /// The folder that is watched for hooks when the file names none.
@@ -417,6 +418,7 @@ fn entry(node: &Node<'_>, upstreams: &[String]) -> Option<HookEntry> {
         return None;
     };
     let policies = [("skip", OnFailure::Skip), ("refuse", OnFailure::Refuse)];
+    let isolations = [("reuse", Isolation::Reuse), ("call", Isolation::Call)];
     let flag =
         |name: &str, default: bool| members.get(name).and_then(Node::flag).unwrap_or(default);
     Some(HookEntry {
@@ -431,6 +433,10 @@ fn entry(node: &Node<'_>, upstreams: &[String]) -> Option<HookEntry> {
             .get("on_failure")
             .and_then(|node| node.choice(&policies)),
         hold_streams: flag("hold_streams", false),
+        isolation: members
+            .get("isolation")
+            .and_then(|node| node.choice(&isolations))
+            .unwrap_or_default(),
         grants: members.get("grants").map(grants).unwrap_or_default(),
         ..HookEntry::named(name.text()?, node.place())
     })
@@ -492,14 +498,14 @@ fn hook_limits(node: &Node<'_>) -> HookLimits {
 
 fn grants(node: &Node<'_>) -> Grants {
     let members = node.object(&settings::GRANTS);
-    let headers = members.get("headers").map(Node::texts).unwrap_or_default();
+    let texts = |name: &str| members.get(name).map(Node::texts).unwrap_or_default();
     let levels = [
         ("none", Prompt::None),
         ("read", Prompt::Read),
         ("write", Prompt::Write),
     ];
     Grants {
-        headers: headers
+        headers: texts("headers")
             .iter()
             .map(|name| name.to_ascii_lowercase())
             .collect(),
@@ -507,5 +513,7 @@ fn grants(node: &Node<'_>) -> Grants {
             .get("prompt")
             .and_then(|node| node.choice(&levels))
             .unwrap_or_default(),
+        kv: members.get("kv").and_then(Node::flag).unwrap_or(false),
+        env: texts("env"),
     }
 }

@@ -9,7 +9,14 @@
 )]
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "../wit/0.1.0",
     world: "every-stage",
+    imports: {
+        "sluice:hooks/kv.get": async,
+        "sluice:hooks/kv.set": async,
+        "sluice:hooks/kv.remove": async,
+        "sluice:hooks/kv.increment": async,
+        "sluice:hooks/kv.swap": async,
+    },
     exports: { default: async },
 });

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::about::About;
 use super::bundled::bundled;
 use super::engine::Engine;
 use super::error::FailureKind;
 use super::module::Module;
 use super::pool::Hook;
 use super::session::{Facts, Session};
+use super::terms::Terms;
 use super::{Stage, StageSet};
 use crate::config::{Diagnostic, HookEntry, Hooks, Severity, nearest};
 use crate::route;
@@ -121,7 +123,7 @@ impl Chain {
     /// The hooks, in order.
     pub fn describe(&self) -> Vec<HookInfo> {
         let info = |hook: &Arc<Hook>| HookInfo {
-            name: hook.entry.name.clone(),
+            name: hook.entry().name.clone(),
             source: hook.source.clone(),
             digest: hook.digest.clone(),
             stages: hook.stages,
@@ -129,10 +131,16 @@ impl Chain {
         self.hooks.iter().map(info).collect()
     }
 
+    /// The stages that some hook has.
+    pub fn stages(&self) -> StageSet {
+        let hooks = self.hooks.iter();
+        hooks.fold(StageSet::default(), |set, hook| set.with(hook.stages))
+    }
+
     /// The hooks that run on a call with these facts.
     pub fn session(&self, facts: Facts) -> Session {
         let matches = |hook: &&Arc<Hook>| {
-            let models = &hook.entry.matching.models;
+            let models = &hook.entry().matching.models;
             models.is_empty()
                 || models
                     .iter()
@@ -319,22 +327,27 @@ impl Loader<'_> {
             );
         }
         let hook = Arc::new(Hook::new(
-            entry,
+            Terms::new(entry, self.engine.services.clone()),
             found.source.clone(),
             found.digest.clone(),
             module,
         ));
         match begin(&hook) {
-            Ok(()) => Some(hook),
+            Ok(complaints) if complaints.is_empty() => return Some(hook),
+            Ok(complaints) => {
+                for what in complaints {
+                    self.say(Severity::Error, &place, format!("hook `{name}` {what}"));
+                }
+            }
             Err(why) => {
                 let why = match why {
                     FailureKind::Reported(wrong) => format!("refuses its config: {wrong}"),
                     other => format!("does not start: it {other}"),
                 };
                 self.say(Severity::Error, &place, format!("hook `{name}` {why}"));
-                None
             }
         }
+        None
     }
 
     /// The very hook of the previous chain, if nothing about it changed.
@@ -342,7 +355,7 @@ impl Loader<'_> {
         let hooks = self.previous.iter().flat_map(|chain| &chain.hooks);
         hooks
             .filter(|hook| hook.digest == found.digest && hook.source == found.source)
-            .find(|hook| same_terms(&hook.entry, entry))
+            .find(|hook| same_terms(hook.entry(), entry))
             .cloned()
     }
 }
@@ -356,15 +369,30 @@ impl Found {
     }
 }
 
-/// Start one instance, as a call would, and keep it warm.
-fn begin(hook: &Arc<Hook>) -> Result<(), FailureKind> {
+/// Start one instance, as a call would, and keep it warm: what keeps the hook from
+/// running under its entry.
+///
+/// What it says of itself is asked of an instance that was not configured, so that
+/// a config its schema refuses is refused in the schema's words.
+fn begin(hook: &Arc<Hook>) -> Result<Vec<String>, FailureKind> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
     let runtime = runtime.map_err(|error| FailureKind::Trapped(error.to_string()))?;
-    let lease = runtime.block_on(hook.lease())?;
-    hook.release(lease);
-    Ok(())
+    runtime.block_on(async {
+        if let Some(about) = hook.module.describe(&hook.terms).await? {
+            let complaints = match About::parse(&about) {
+                Ok(about) => about.complaints(hook.entry()),
+                Err(why) => vec![why],
+            };
+            if !complaints.is_empty() {
+                return Ok(complaints);
+            }
+        }
+        let lease = hook.lease().await?;
+        hook.release(lease);
+        Ok(Vec::new())
+    })
 }
 
 /// Equal but for the place, which moves with every line added above it.

@@ -10,6 +10,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::EveryStage;
 use super::state::State;
+use super::terms::Services;
 use crate::config::HOOK_MEMORY_BYTES_CEILING;
 
 /// How often running hooks yield and look at their deadline. Shorter costs
@@ -27,6 +28,8 @@ const RESIDENT_BYTES: usize = 2 << 20;
 pub struct Engine {
     pub(super) wasm: wasmtime::Engine,
     pub(super) linker: Linker<State>,
+    /// What hooks are lent.
+    pub services: Services,
     ticker: Option<JoinHandle<()>>,
     stopped: Arc<AtomicBool>,
 }
@@ -64,6 +67,7 @@ impl Engine {
         Ok(Arc::new(Self {
             wasm,
             linker,
+            services: Services::default(),
             ticker: Some(ticker),
             stopped,
         }))

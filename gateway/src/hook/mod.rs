@@ -10,56 +10,123 @@
 //! dialect, never HTTP. What a hook may do is granted by the operator; what it
 //! does wrong costs its own time and memory, and at worst its call.
 
+mod about;
 mod bindings;
 mod bundled;
 mod chain;
+mod clock;
 mod document;
 mod engine;
 mod error;
 mod events;
+mod keys;
 mod module;
 mod pool;
 mod session;
 mod state;
+mod terms;
+mod verdict;
+mod watch;
 
 use std::fmt;
 
+use crate::config::OnFailure;
+
+pub use about::{About, Needs};
 pub use bundled::{Bundled, bundled};
 pub use chain::{Chain, HookInfo};
 pub use document::{Document, EditNote, PointerError};
 pub use engine::Engine;
 pub use error::{FailureKind, HookError};
-pub use session::{
-    AttemptFacts, Edit, Ending, Facts, Flow, HookFailure, Refusal, Reply, Session, Verdict,
-};
+pub use session::{AttemptFacts, Edit, Facts, FailureFacts, HookFailure, Session, TargetFacts};
+pub use terms::Services;
+pub use verdict::{Refusal, Reply, Verdict};
+pub use watch::{Ending, Flow};
 
 /// A point in a call where hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Before routing.
     Request,
+    /// After routing: which targets, in which order.
+    Route,
     /// Before sending, once an attempt.
     UpstreamRequest,
-    /// After a whole answer.
-    Response,
+    /// After an upstream's status and headers, before its body.
+    UpstreamResponse,
     /// During an answer, streamed or not.
     Stream,
+    /// After a whole answer.
+    Response,
+    /// When an attempt, or the call, has failed.
+    Error,
+    /// After the last byte.
+    Complete,
+    /// When a request's tokens are counted.
+    CountTokens,
+    /// When the models are listed.
+    ListModels,
+}
+
+impl Stage {
+    /// Every stage, in the order of a call.
+    pub const ALL: [Self; 10] = [
+        Self::Request,
+        Self::Route,
+        Self::UpstreamRequest,
+        Self::UpstreamResponse,
+        Self::Stream,
+        Self::Response,
+        Self::Error,
+        Self::Complete,
+        Self::CountTokens,
+        Self::ListModels,
+    ];
+
+    /// The name of its interface.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Request => "on-request",
+            Self::Route => "on-route",
+            Self::UpstreamRequest => "on-upstream-request",
+            Self::UpstreamResponse => "on-upstream-response",
+            Self::Stream => "on-stream",
+            Self::Response => "on-response",
+            Self::Error => "on-error",
+            Self::Complete => "on-complete",
+            Self::CountTokens => "on-count-tokens",
+            Self::ListModels => "on-list-models",
+        }
+    }
+
+    /// Whether it comes after a request is sent: its hooks run from last to first.
+    fn is_after_sending(self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamResponse | Self::Stream | Self::Response | Self::Error | Self::Complete
+        )
+    }
+
+    /// What becomes of a call on which a hook fails here, unless the operator
+    /// says otherwise. Before an answer exists, a hook that failed may have been
+    /// a guard.
+    fn on_failure(self) -> OnFailure {
+        match self {
+            Self::Request | Self::Route | Self::UpstreamRequest => OnFailure::Refuse,
+            _ => OnFailure::Skip,
+        }
+    }
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Request => "on-request",
-            Self::UpstreamRequest => "on-upstream-request",
-            Self::Response => "on-response",
-            Self::Stream => "on-stream",
-        })
+        f.write_str(self.name())
     }
 }
 
 /// Some of the stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StageSet(u8);
+pub struct StageSet(u16);
 
 impl StageSet {
     /// Whether `stage` is one of them.
@@ -89,16 +156,10 @@ impl FromIterator<Stage> for StageSet {
 
 impl fmt::Display for StageSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
-            Stage::Request,
-            Stage::UpstreamRequest,
-            Stage::Response,
-            Stage::Stream,
-        ];
-        let names: Vec<_> = all
+        let names: Vec<_> = Stage::ALL
             .into_iter()
             .filter(|stage| self.has(*stage))
-            .map(|s| s.to_string())
+            .map(Stage::name)
             .collect();
         f.write_str(&names.join(", "))
     }

@@ -1,18 +1,21 @@
 //! A compiled component: which stages it has, and how an instance of it begins.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, ResourceAny};
 use wasmtime::{Store, StoreLimitsBuilder, UpdateDeadline};
-use wasmtime_wasi::{ResourceTable, WasiCtxBuilder};
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder};
 
 use super::bindings::exports::sluice::hooks as exports;
+use super::clock::Clock;
 use super::engine::Engine;
 use super::error::FailureKind;
 use super::state::{Scope, State};
+use super::terms::Terms;
 use super::{Stage, StageSet};
-use crate::config::HookEntry;
+use crate::config::Grants;
 
 /// The interface version that this gateway speaks.
 const VERSION: &str = "0.1.0";
@@ -28,14 +31,62 @@ const HANDLES_MAX: usize = 1_024;
 /// interpreter's takes a hundred times longer than its calls.
 const START_MS: u64 = 2_000;
 
+/// How long a guest's deadline may go unnoticed: two ticks of the engine.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// What exists once for each stage: `Stage`, its interface's module, the field.
+macro_rules! stages {
+    ($($stage:ident $interface:ident),* $(,)?) => {
+        /// Where a component has its stages; none where it has not.
+        struct Exports {
+            $($interface: Option<exports::$interface::GuestIndices>,)*
+        }
+
+        impl Exports {
+            fn of(pre: &InstancePre<State>) -> Self {
+                Self { $($interface: exports::$interface::GuestIndices::new(pre).ok(),)* }
+            }
+
+            fn stages(&self) -> StageSet {
+                let stages = [$((Stage::$stage, self.$interface.is_some())),*];
+                let there = stages.into_iter().filter(|(_, is_there)| *is_there);
+                there.map(|(stage, _)| stage).collect()
+            }
+
+            fn load(&self, store: &mut Store<State>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Stages> {
+                Ok(Stages {
+                    $($interface: self.$interface.as_ref().map(|i| i.load(&mut *store, instance)).transpose()?,)*
+                })
+            }
+        }
+
+        /// The stages of one instance.
+        #[derive(Default)]
+        pub(super) struct Stages {
+            $(pub(super) $interface: Option<exports::$interface::Guest>,)*
+        }
+    };
+}
+
+stages! {
+    Request on_request,
+    Route on_route,
+    UpstreamRequest on_upstream_request,
+    UpstreamResponse on_upstream_response,
+    Stream on_stream,
+    Response on_response,
+    Error on_error,
+    Complete on_complete,
+    CountTokens on_count_tokens,
+    ListModels on_list_models,
+}
+
 /// A component, compiled and looked through.
 pub(super) struct Module {
     pre: InstancePre<State>,
+    about: Option<exports::about::GuestIndices>,
     setup: Option<exports::setup::GuestIndices>,
-    on_request: Option<exports::on_request::GuestIndices>,
-    on_upstream_request: Option<exports::on_upstream_request::GuestIndices>,
-    on_response: Option<exports::on_response::GuestIndices>,
-    on_stream: Option<exports::on_stream::GuestIndices>,
+    exports: Exports,
 }
 
 impl Module {
@@ -57,11 +108,9 @@ impl Module {
             )
         })?;
         let module = Self {
+            about: exports::about::GuestIndices::new(&pre).ok(),
             setup: exports::setup::GuestIndices::new(&pre).ok(),
-            on_request: exports::on_request::GuestIndices::new(&pre).ok(),
-            on_upstream_request: exports::on_upstream_request::GuestIndices::new(&pre).ok(),
-            on_response: exports::on_response::GuestIndices::new(&pre).ok(),
-            on_stream: exports::on_stream::GuestIndices::new(&pre).ok(),
+            exports: Exports::of(&pre),
             pre,
         };
         if module.stages().is_empty() {
@@ -72,17 +121,7 @@ impl Module {
 
     /// The stages it has.
     pub(super) fn stages(&self) -> StageSet {
-        let stages = [
-            (Stage::Request, self.on_request.is_some()),
-            (Stage::UpstreamRequest, self.on_upstream_request.is_some()),
-            (Stage::Response, self.on_response.is_some()),
-            (Stage::Stream, self.on_stream.is_some()),
-        ];
-        stages
-            .into_iter()
-            .filter(|(_, has)| *has)
-            .map(|(stage, _)| stage)
-            .collect()
+        self.exports.stages()
     }
 
     /// Whether it reads its configuration.
@@ -90,20 +129,37 @@ impl Module {
         self.setup.is_some()
     }
 
-    /// A fresh instance on the terms of `entry`, configured.
-    pub(super) async fn instantiate(
-        &self,
-        entry: &HookEntry,
-        config: &Arc<str>,
-    ) -> Result<Instance, FailureKind> {
-        let limits = &entry.limits;
+    /// A fresh instance on these terms, configured.
+    pub(super) async fn instantiate(&self, terms: &Arc<Terms>) -> Result<Instance, FailureKind> {
+        let mut instance = self.bare(terms);
+        let deadline = instance.arm_for(START_MS);
+        instance.stages = guard(deadline, self.start(&mut instance.store)).await?;
+        Ok(instance)
+    }
+
+    /// What the hook says of itself; none if it says nothing.
+    pub(super) async fn describe(&self, terms: &Arc<Terms>) -> Result<Option<String>, FailureKind> {
+        let Some(about) = &self.about else {
+            return Ok(None);
+        };
+        let mut instance = self.bare(terms);
+        let deadline = instance.arm_for(START_MS);
+        let store = &mut instance.store;
+        let described = async {
+            let linked = self.pre.instantiate_async(&mut *store).await?;
+            let about = about.load(&mut *store, &linked)?;
+            about.call_describe(&mut *store).await.map(Ok)
+        };
+        guard(deadline, described).await.map(Some)
+    }
+
+    /// An instance whose component has not been linked yet.
+    fn bare(&self, terms: &Arc<Terms>) -> Instance {
+        let limits = &terms.entry.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let state = State {
-            hook: entry.name.as_str().into(),
-            config: config.clone(),
-            grants: entry.grants.clone(),
-            output_bytes_max: limits.output_bytes_max,
+            terms: terms.clone(),
             limits: StoreLimitsBuilder::new()
                 .memory_size(limits.memory_bytes_max)
                 .table_elements(100_000)
@@ -112,9 +168,9 @@ impl Module {
                 .memories(16)
                 .trap_on_grow_failure(true)
                 .build(),
-            deadline: Instant::now(),
+            clock: Clock::new(),
             scope: Scope::default(),
-            wasi: WasiCtxBuilder::new().build(),
+            wasi: wasi(&terms.entry.grants),
             table,
         };
         let mut store = Store::new(self.pre.engine(), state);
@@ -123,68 +179,30 @@ impl Module {
         store.set_max_component_handles(HANDLES_MAX);
         // Yield on every tick, so that endless loops starve nobody.
         store.epoch_deadline_callback(|store| {
-            if Instant::now() >= store.data().deadline {
+            if store.data().clock.has_passed() {
                 return Err(DeadlinePassed.into());
             }
             Ok(UpdateDeadline::Yield(1))
         });
-        let mut instance = Instance {
+        Instance {
             store,
             stages: Stages::default(),
             time_ms: limits.time_ms,
             calls: 0,
-        };
-        instance.arm_for(START_MS);
-        let started = guard(START_MS, self.start(&mut instance.store)).await?;
-        instance.stages = started;
-        Ok(instance)
+        }
     }
 
-    async fn start(
-        &self,
-        mut store: &mut Store<State>,
-    ) -> wasmtime::Result<Result<Stages, String>> {
-        let instance = self.pre.instantiate_async(&mut store).await?;
-        let load = &instance;
-        let stages = Stages {
-            on_request: self
-                .on_request
-                .as_ref()
-                .map(|i| i.load(&mut store, load))
-                .transpose()?,
-            on_upstream_request: self
-                .on_upstream_request
-                .as_ref()
-                .map(|i| i.load(&mut store, load))
-                .transpose()?,
-            on_response: self
-                .on_response
-                .as_ref()
-                .map(|i| i.load(&mut store, load))
-                .transpose()?,
-            on_stream: self
-                .on_stream
-                .as_ref()
-                .map(|i| i.load(&mut store, load))
-                .transpose()?,
-        };
+    async fn start(&self, store: &mut Store<State>) -> wasmtime::Result<Result<Stages, String>> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let stages = self.exports.load(store, &instance)?;
         if let Some(setup) = &self.setup {
-            let setup = setup.load(&mut store, load)?;
-            if let Err(wrong) = setup.call_configure(&mut store).await? {
+            let setup = setup.load(&mut *store, &instance)?;
+            if let Err(wrong) = setup.call_configure(&mut *store).await? {
                 return Ok(Err(wrong));
             }
         }
         Ok(Ok(stages))
     }
-}
-
-/// The stages of one instance.
-#[derive(Default)]
-pub(super) struct Stages {
-    pub(super) on_request: Option<exports::on_request::Guest>,
-    pub(super) on_upstream_request: Option<exports::on_upstream_request::Guest>,
-    pub(super) on_response: Option<exports::on_response::Guest>,
-    pub(super) on_stream: Option<exports::on_stream::Guest>,
 }
 
 /// A component's instance: its memory, and the way into its stages.
@@ -198,22 +216,23 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Begin the time of one stage.
-    pub(super) fn arm(&mut self) -> u64 {
-        self.arm_for(self.time_ms);
-        self.time_ms
+    pub(super) fn arm(&mut self) -> Deadline {
+        self.arm_for(self.time_ms)
     }
 
-    fn arm_for(&mut self, time_ms: u64) {
+    fn arm_for(&mut self, time_ms: u64) -> Deadline {
         let state = self.store.data_mut();
-        state.deadline = Instant::now() + Duration::from_millis(time_ms);
+        state.clock.arm(time_ms);
         state.scope.written_bytes = 0;
+        let clock = state.clock.clone();
         self.store.set_epoch_deadline(1);
+        Deadline { clock, time_ms }
     }
 
     /// Let go of a guest's resource.
     pub(super) async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), FailureKind> {
-        let time_ms = self.arm();
-        guard(time_ms, async {
+        let deadline = self.arm();
+        guard(deadline, async {
             resource.resource_drop_async(&mut self.store).await.map(Ok)
         })
         .await
@@ -224,20 +243,48 @@ impl Instance {
 #[error("deadline passed")]
 struct DeadlinePassed;
 
+/// When a call into a guest must be done.
+pub(super) struct Deadline {
+    clock: Clock,
+    /// The time that was given.
+    time_ms: u64,
+}
+
 /// One call into a guest, within its time. The guest's own deadline comes
 /// first; this one also ends calls that wait in the host.
 pub(super) async fn guard<R>(
-    time_ms: u64,
+    deadline: Deadline,
     call: impl Future<Output = wasmtime::Result<Result<R, String>>>,
 ) -> Result<R, FailureKind> {
-    let most = Duration::from_millis(time_ms + 2 * 10);
-    match tokio::time::timeout(most, call).await {
-        Err(_) => Err(FailureKind::TimedOut(time_ms)),
-        Ok(Ok(Ok(result))) => Ok(result),
-        Ok(Ok(Err(reported))) => Err(FailureKind::Reported(cut(reported))),
-        Ok(Err(error)) if error.is::<DeadlinePassed>() => Err(FailureKind::TimedOut(time_ms)),
-        Ok(Err(error)) => Err(FailureKind::Trapped(cut(root(&error)))),
+    let Deadline { clock, time_ms } = deadline;
+    let mut call = pin!(call);
+    let ended = loop {
+        let most = clock.deadline() + GRACE;
+        match tokio::time::timeout_at(most.into(), &mut call).await {
+            Ok(ended) => break ended,
+            // It waits for the host, which gave it more time.
+            Err(_) if !clock.has_passed() => {}
+            Err(_) => return Err(FailureKind::TimedOut(time_ms)),
+        }
+    };
+    match ended {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(reported)) => Err(FailureKind::Reported(cut(reported))),
+        Err(error) if error.is::<DeadlinePassed>() => Err(FailureKind::TimedOut(time_ms)),
+        Err(error) => Err(FailureKind::Trapped(cut(root(&error)))),
     }
+}
+
+/// WASI without files, sockets and arguments; clocks, random numbers and the
+/// variables that were granted are real.
+fn wasi(grants: &Grants) -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    for name in &grants.env {
+        if let Ok(value) = std::env::var(name) {
+            wasi.env(name, value);
+        }
+    }
+    wasi.build()
 }
 
 /// The cause alone: what wraps it names functions of the guest.

@@ -9,7 +9,8 @@ use super::StageSet;
 use super::error::FailureKind;
 use super::module::{Instance, Module};
 use super::state::Scope;
-use crate::config::HookEntry;
+use super::terms::Terms;
+use crate::config::{HookEntry, Isolation};
 
 /// Warm instances kept while nobody needs them: about what the cores of a large
 /// machine use at once. A burst of streams leaves no more behind.
@@ -17,14 +18,13 @@ const IDLE_MAX: usize = 64;
 
 /// A hook in its place in the chain.
 pub(super) struct Hook {
-    pub(super) entry: HookEntry,
+    pub(super) terms: Arc<Terms>,
     /// Where its bytes come from: `bundled`, or a path.
     pub(super) source: String,
     /// SHA-256 of its bytes, in hex.
     pub(super) digest: String,
     pub(super) stages: StageSet,
     pub(super) module: Arc<Module>,
-    config: Arc<str>,
     idle: Mutex<Vec<Instance>>,
     permits: Arc<Semaphore>,
 }
@@ -36,27 +36,21 @@ pub(super) struct Lease {
 }
 
 impl Hook {
-    pub(super) fn new(
-        entry: HookEntry,
-        source: String,
-        digest: String,
-        module: Arc<Module>,
-    ) -> Self {
-        let config = if entry.config.is_null() {
-            "{}".to_owned()
-        } else {
-            entry.config.to_string()
-        };
+    pub(super) fn new(terms: Terms, source: String, digest: String, module: Arc<Module>) -> Self {
         Self {
             stages: module.stages(),
-            config: config.into(),
-            permits: Arc::new(Semaphore::new(entry.limits.instances_max)),
+            permits: Arc::new(Semaphore::new(terms.entry.limits.instances_max)),
             idle: Mutex::default(),
-            entry,
+            terms: Arc::new(terms),
             source,
             digest,
             module,
         }
+    }
+
+    /// Its place in the chain.
+    pub(super) fn entry(&self) -> &HookEntry {
+        &self.terms.entry
     }
 
     /// A warm instance, or a fresh one. Waits for one no longer than the hook's
@@ -65,7 +59,7 @@ impl Hook {
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                let wait = Duration::from_millis(self.entry.limits.time_ms);
+                let wait = Duration::from_millis(self.entry().limits.time_ms);
                 let acquired =
                     tokio::time::timeout(wait, self.permits.clone().acquire_owned()).await;
                 acquired
@@ -81,7 +75,7 @@ impl Hook {
             .pop();
         let instance = match idle {
             Some(instance) => instance,
-            None => self.module.instantiate(&self.entry, &self.config).await?,
+            None => self.module.instantiate(&self.terms).await?,
         };
         Ok(Lease { instance, permit })
     }
@@ -91,7 +85,10 @@ impl Hook {
         lease.instance.calls += 1;
         lease.instance.store.data_mut().scope = Scope::default();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if lease.instance.calls < self.entry.limits.calls_per_instance_max && idle.len() < IDLE_MAX
+        let is_kept = self.entry().isolation == Isolation::Reuse;
+        if is_kept
+            && lease.instance.calls < self.entry().limits.calls_per_instance_max
+            && idle.len() < IDLE_MAX
         {
             idle.push(lease.instance);
         }

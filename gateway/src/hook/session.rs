@@ -8,20 +8,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
 use sluice_codec::ir::Event;
-use wasmtime::component::ResourceAny;
 
-use super::bindings::exports::sluice::hooks as exports;
-use super::bindings::sluice::hooks::types;
 use super::document::{Document, EditNote};
 use super::error::{FailureKind, HookError};
-use super::events::{from_wit, kind_of, said_bytes, to_wit, visible};
-use super::module::{Instance, guard};
-use super::pool::{Hook, Lease};
+use super::module::Instance;
+use super::pool::Hook;
 use super::state::Notes;
+use super::verdict::{self, Verdict};
+use super::watch::Watching;
 use super::{Stage, StageSet};
-use crate::config::{OnFailure, Prompt};
-use exports::on_stream as wit;
+use crate::config::OnFailure;
+
+/// Host functions only borrow what a stage is shown.
+const TAKEN_BACK: &str = "a stage's input comes back from it";
 
 /// What is known of a call from its request.
 #[derive(Clone, Debug)]
@@ -53,57 +54,49 @@ pub struct AttemptFacts {
     pub attempt: u32,
 }
 
-/// What a stage decided.
-#[derive(Debug)]
-pub enum Verdict {
-    /// Go on.
-    Next,
-    /// Answer the client with this.
-    Reply(Reply),
-    /// Refuse the call.
-    Refuse(Refusal),
-    /// Try the next target, for this reason.
-    SkipTarget(String),
-}
-
-/// An answer in the model's place.
-#[derive(Debug)]
-pub enum Reply {
-    /// A message of one text.
-    Text(String),
-    /// A whole message in the inner form, JSON text.
-    Message(String),
-}
-
-/// A refusal by a hook.
+/// One target of a route, for `on-route`.
 #[derive(Clone, Debug)]
-pub struct Refusal {
-    /// HTTP status.
+pub struct TargetFacts {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The model's name as it will be sent.
+    pub model: String,
+    /// The upstream's dialect.
+    pub dialect: &'static str,
+    /// The upstream's row in the catalogue.
+    pub provider: String,
+}
+
+/// What is known of a failure, for `on-error`.
+#[derive(Clone, Copy, Debug)]
+pub struct FailureFacts {
+    /// HTTP status for the client.
     pub status: u16,
-    /// The error's kind.
-    pub code: String,
-    /// What the client's user reads.
-    pub message: String,
-    /// When trying again makes sense.
-    pub retry_after_ms: Option<u32>,
+    /// Who is at fault.
+    pub origin: &'static str,
+    /// What happens on `next`.
+    pub decision: &'static str,
 }
 
-/// Whether an answer goes on.
-#[derive(Debug)]
-pub enum Flow {
-    /// It does.
-    Continue,
-    /// A hook ended it, cleanly or with an error.
-    End(Option<Refusal>),
+/// What a stage is shown, beside the call.
+#[derive(Default)]
+pub(super) struct Input {
+    pub(super) document: Option<Document>,
+    /// Headers of the message at hand; none for the client's own.
+    pub(super) headers: Option<HeaderMap>,
+    pub(super) attributes: Vec<(&'static str, String)>,
+    pub(super) targets: Vec<TargetFacts>,
+    /// What may be changed.
+    pub(super) editable: Editable,
 }
 
-/// How an answer came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With a `stop`.
-    Complete,
-    /// With an error.
-    UpstreamFailed,
+/// What a stage may change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Editable {
+    #[default]
+    Nothing,
+    Document,
+    DocumentAndHeaders,
 }
 
 /// One edit, and whose it was.
@@ -137,12 +130,12 @@ pub struct Session {
     facts: Option<Arc<Facts>>,
     attempt: Option<Arc<AttemptFacts>>,
     /// Hooks that match the requested model, in the chain's order.
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     wanted: StageSet,
-    watching: Vec<Watching>,
+    pub(super) watching: Vec<Watching>,
     /// `stop` or `error`, held until the watchers have flushed.
-    last: Vec<Event<'static>>,
-    answer_bytes: u64,
+    pub(super) last: Vec<Event<'static>>,
+    pub(super) answer_bytes: u64,
     edits: Vec<Edit>,
     failures: Vec<HookFailure>,
 }
@@ -153,19 +146,11 @@ impl fmt::Debug for Session {
     }
 }
 
-struct Slot {
-    hook: Arc<Hook>,
+pub(super) struct Slot {
+    pub(super) hook: Arc<Hook>,
     /// Whether it matches the upstream of the attempt at hand.
     active: bool,
     notes: Notes,
-}
-
-/// A hook's watcher of the answer, in the instance that it lives in.
-struct Watching {
-    slot: usize,
-    lease: Lease,
-    watcher: ResourceAny,
-    wants: wit::Kinds,
 }
 
 impl Session {
@@ -191,7 +176,7 @@ impl Session {
     /// An attempt begins: from now on hooks that match its upstream run.
     pub fn attempt(&mut self, facts: AttemptFacts) {
         for slot in &mut self.slots {
-            let upstreams = &slot.hook.entry.matching.upstreams;
+            let upstreams = &slot.hook.entry().matching.upstreams;
             slot.active = upstreams.is_empty() || upstreams.contains(&facts.upstream);
         }
         self.watching.clear();
@@ -227,19 +212,32 @@ impl Session {
         &self.failures
     }
 
-    fn active(&self, stage: Stage) -> impl DoubleEndedIterator<Item = usize> {
+    pub(super) fn active(&self, stage: Stage) -> impl DoubleEndedIterator<Item = usize> {
         let slots = self.slots.iter().enumerate();
         slots
             .filter(move |(_, slot)| slot.active && slot.hook.stages.has(stage))
             .map(|(at, _)| at)
     }
 
-    // === stages with a document ===
+    // === the stages ===
 
     /// Before routing.
     pub async fn on_request(&mut self, body: Document) -> Result<(Document, Verdict), HookError> {
-        let order: Vec<_> = self.active(Stage::Request).collect();
-        self.run(Stage::Request, order, body, None).await
+        self.on_document(Stage::Request, body, Vec::new()).await
+    }
+
+    /// After routing.
+    pub async fn on_route(
+        &mut self,
+        body: Document,
+        targets: Vec<TargetFacts>,
+    ) -> Result<Verdict, HookError> {
+        let mut input = Input {
+            document: Some(body),
+            targets,
+            ..Input::default()
+        };
+        self.run(Stage::Route, &mut input).await
     }
 
     /// Before sending.
@@ -248,48 +246,152 @@ impl Session {
         body: Document,
         headers: &mut HeaderMap,
     ) -> Result<(Document, Verdict), HookError> {
-        let order: Vec<_> = self.active(Stage::UpstreamRequest).collect();
-        self.run(Stage::UpstreamRequest, order, body, Some(headers))
-            .await
+        let mut input = Input {
+            document: Some(body),
+            headers: Some(std::mem::take(headers)),
+            editable: Editable::DocumentAndHeaders,
+            ..Input::default()
+        };
+        let verdict = self.run(Stage::UpstreamRequest, &mut input).await;
+        *headers = input.headers.take().expect(TAKEN_BACK);
+        Ok((input.document.expect(TAKEN_BACK), verdict?))
+    }
+
+    /// When an upstream's status and headers are there.
+    pub async fn on_upstream_response(
+        &mut self,
+        status: u16,
+        headers: &HeaderMap,
+    ) -> Result<Verdict, HookError> {
+        let mut input = Input {
+            headers: Some(headers.clone()),
+            attributes: vec![("status", status.to_string())],
+            ..Input::default()
+        };
+        self.run(Stage::UpstreamResponse, &mut input).await
     }
 
     /// After a whole answer.
     pub async fn on_response(&mut self, body: Document) -> Result<(Document, Verdict), HookError> {
-        let order: Vec<_> = self.active(Stage::Response).rev().collect();
-        self.run(Stage::Response, order, body, None).await
+        self.on_document(Stage::Response, body, Vec::new()).await
     }
 
-    async fn run(
+    /// When an attempt, or the call, has failed.
+    pub async fn on_error(
+        &mut self,
+        error: Document,
+        facts: FailureFacts,
+    ) -> Result<(Document, Verdict), HookError> {
+        let attributes = vec![
+            ("status", facts.status.to_string()),
+            ("origin", facts.origin.to_owned()),
+            ("decision", facts.decision.to_owned()),
+        ];
+        self.on_document(Stage::Error, error, attributes).await
+    }
+
+    /// After the last byte.
+    async fn on_complete(&mut self, record: Document, status: u16) -> Result<(), HookError> {
+        let mut input = Input {
+            document: Some(record),
+            attributes: vec![("status", status.to_string())],
+            ..Input::default()
+        };
+        self.run(Stage::Complete, &mut input).await.map(drop)
+    }
+
+    /// The call has ended: show `record` to the hooks, aside. When too many records
+    /// wait, this one is dropped and counted.
+    pub fn complete(mut self, record: &Value, status: u16) {
+        let Some(slot) = self.slots.first() else {
+            return;
+        };
+        let services = slot.hook.terms.services.clone();
+        let runtime = tokio::runtime::Handle::try_current();
+        let permit = services.completions.try_acquire_owned();
+        let (Ok(runtime), Ok(permit)) = (runtime, permit) else {
+            services.metrics.add("sluice_records_dropped_total", 1, &[]);
+            return;
+        };
+        // The watchers hold instances that nobody needs any more.
+        self.watching.clear();
+        let record = Document::new(record.to_string().into());
+        runtime.spawn(async move {
+            // What fails is in the log.
+            let _ = self.on_complete(record, status).await;
+            drop(permit);
+        });
+    }
+
+    /// When a request's tokens are counted.
+    pub async fn on_count_tokens(&mut self, request: Document) -> Result<Verdict, HookError> {
+        let mut input = Input {
+            document: Some(request),
+            ..Input::default()
+        };
+        self.run(Stage::CountTokens, &mut input).await
+    }
+
+    /// When the models are listed.
+    pub async fn on_list_models(
+        &mut self,
+        list: Document,
+    ) -> Result<(Document, Verdict), HookError> {
+        self.on_document(Stage::ListModels, list, Vec::new()).await
+    }
+
+    async fn on_document(
         &mut self,
         stage: Stage,
-        order: Vec<usize>,
-        mut body: Document,
-        mut headers: Option<&mut HeaderMap>,
+        document: Document,
+        attributes: Vec<(&'static str, String)>,
     ) -> Result<(Document, Verdict), HookError> {
+        let mut input = Input {
+            document: Some(document),
+            attributes,
+            editable: Editable::Document,
+            ..Input::default()
+        };
+        let verdict = self.run(stage, &mut input).await?;
+        Ok((input.document.expect(TAKEN_BACK), verdict))
+    }
+
+    /// The hooks at one stage, until one decides: requests pass them from first to
+    /// last, answers from last to first.
+    async fn run(&mut self, stage: Stage, input: &mut Input) -> Result<Verdict, HookError> {
+        let mut order: Vec<_> = self.active(stage).collect();
+        if stage.is_after_sending() {
+            order.reverse();
+        }
         for at in order {
-            let (returned, result) = self.run_one(stage, at, body, headers.as_deref_mut()).await;
-            body = returned;
+            let result = self.run_one(stage, at, input).await;
+            let is_next = matches!(result, Ok(Verdict::Next));
+            self.settle(stage, at, input, is_next);
             match result {
-                Ok(Verdict::Next) => {
-                    let hook = &self.slots[at].hook.entry.name;
-                    let notes = body.commit().into_iter();
-                    self.edits.extend(notes.map(|note| Edit {
-                        hook: hook.clone(),
-                        stage,
-                        note,
-                    }));
-                }
-                Ok(verdict) => {
-                    body.rollback();
-                    return Ok((body, verdict));
-                }
-                Err(kind) => {
-                    body.rollback();
-                    self.failed(at, stage, kind)?;
-                }
+                Ok(Verdict::Next) => {}
+                Ok(verdict) => return Ok(verdict),
+                Err(kind) => self.failed(at, stage, kind)?,
             }
         }
-        Ok((body, Verdict::Next))
+        Ok(Verdict::Next)
+    }
+
+    /// Edits take effect when their hook says `next`.
+    fn settle(&mut self, stage: Stage, at: usize, input: &mut Input, is_next: bool) {
+        let Some(document) = &mut input.document else {
+            return;
+        };
+        if !is_next {
+            document.rollback();
+            return;
+        }
+        let hook = &self.slots[at].hook.entry().name;
+        let notes = document.commit().into_iter();
+        self.edits.extend(notes.map(|note| Edit {
+            hook: hook.clone(),
+            stage,
+            note,
+        }));
     }
 
     /// One hook at one stage. Its header edits are applied if it says `next`;
@@ -298,34 +400,16 @@ impl Session {
         &mut self,
         stage: Stage,
         at: usize,
-        body: Document,
-        headers: Option<&mut HeaderMap>,
-    ) -> (Document, Result<Verdict, FailureKind>) {
+        input: &mut Input,
+    ) -> Result<Verdict, FailureKind> {
         let hook = self.slots[at].hook.clone();
-        let mut lease = match hook.lease().await {
-            Ok(lease) => lease,
-            Err(kind) => return (body, Err(kind)),
-        };
-        self.enter(at, &mut lease.instance);
+        let mut lease = hook.lease().await?;
+        self.enter(at, &mut lease.instance, input);
+        let result = verdict::call(stage, &mut lease.instance).await;
         let scope = &mut lease.instance.store.data_mut().scope;
-        scope.document = Some(body);
-        // A hook without the grant can reach none of them: spare the copy.
-        let granted = !hook.entry.grants.headers.is_empty();
-        scope.headers = headers.as_deref().map(|all| {
-            if granted {
-                all.clone()
-            } else {
-                HeaderMap::new()
-            }
-        });
-        let result = call_stage(stage, &mut lease.instance).await;
-        let scope = &mut lease.instance.store.data_mut().scope;
-        let body = scope
-            .document
-            .take()
-            .expect("host functions only borrow the document");
+        std::mem::swap(&mut scope.input, input);
         self.slots[at].notes = std::mem::take(&mut scope.notes);
-        if let (Ok(Verdict::Next), Some(headers)) = (&result, headers) {
+        if let (Ok(Verdict::Next), Some(headers)) = (&result, &mut input.headers) {
             let edits = std::mem::take(&mut scope.header_edits);
             self.apply_headers(at, stage, edits, headers);
         }
@@ -335,16 +419,17 @@ impl Session {
         ) {
             hook.release(lease);
         }
-        (body, result)
+        result
     }
 
     /// Put the call into an instance.
-    fn enter(&mut self, at: usize, instance: &mut Instance) {
+    pub(super) fn enter(&mut self, at: usize, instance: &mut Instance, input: &mut Input) {
         let scope = &mut instance.store.data_mut().scope;
         scope.facts.clone_from(&self.facts);
         scope.attempt.clone_from(&self.attempt);
         scope.answer_bytes = self.answer_bytes;
         scope.notes = std::mem::take(&mut self.slots[at].notes);
+        std::mem::swap(&mut scope.input, input);
     }
 
     fn apply_headers(
@@ -354,7 +439,7 @@ impl Session {
         edits: Vec<(HeaderName, Option<HeaderValue>)>,
         headers: &mut HeaderMap,
     ) {
-        let hook = self.slots[at].hook.entry.name.clone();
+        let hook = self.slots[at].hook.entry().name.clone();
         for (name, value) in edits {
             let pointer = format!("header {name}");
             let after = if value.is_some() { "set" } else { "none" };
@@ -377,14 +462,14 @@ impl Session {
     }
 
     /// A hook failed: an error under the policy `refuse`, a record otherwise.
-    fn failed(&mut self, at: usize, stage: Stage, kind: FailureKind) -> Result<(), HookError> {
-        let entry = &self.slots[at].hook.entry;
-        // Before an answer exists, a hook that failed may have been a guard.
-        let by_stage = match stage {
-            Stage::Request | Stage::UpstreamRequest => OnFailure::Refuse,
-            Stage::Response | Stage::Stream => OnFailure::Skip,
-        };
-        let policy = entry.on_failure.unwrap_or(by_stage);
+    pub(super) fn failed(
+        &mut self,
+        at: usize,
+        stage: Stage,
+        kind: FailureKind,
+    ) -> Result<(), HookError> {
+        let entry = self.slots[at].hook.entry();
+        let policy = entry.on_failure.unwrap_or_else(|| stage.on_failure());
         let error = HookError {
             hook: entry.name.clone(),
             stage,
@@ -398,307 +483,5 @@ impl Session {
         }
         self.failures.push(error);
         Ok(())
-    }
-}
-
-// === the stream ===
-
-impl Session {
-    /// An answer begins: open the watchers. True if there are any.
-    pub async fn open_streams(&mut self) -> Result<bool, HookError> {
-        let order: Vec<_> = self.active(Stage::Stream).rev().collect();
-        for at in order {
-            match self.open_one(at).await {
-                Ok(Some(watching)) => self.watching.push(watching),
-                Ok(None) => {}
-                Err(kind) => self.failed(at, Stage::Stream, kind)?,
-            }
-        }
-        Ok(!self.watching.is_empty())
-    }
-
-    async fn open_one(&mut self, at: usize) -> Result<Option<Watching>, FailureKind> {
-        let hook = self.slots[at].hook.clone();
-        let mut lease = hook.lease().await?;
-        self.enter(at, &mut lease.instance);
-        let time_ms = lease.instance.arm();
-        let Instance { store, stages, .. } = &mut lease.instance;
-        let guest = stages
-            .on_stream
-            .as_ref()
-            .ok_or_else(|| FailureKind::Invalid("no such stage".into()))?;
-        let opened = guard(time_ms, guest.watcher().call_open(&mut *store)).await?;
-        let Some(watcher) = opened else {
-            hook.release(lease);
-            return Ok(None);
-        };
-        let wants = guard(time_ms, async {
-            guest
-                .watcher()
-                .call_wants(&mut *store, watcher)
-                .await
-                .map(Ok)
-        });
-        let wants = wants.await? & visible(hook.entry.grants.prompt);
-        Ok(Some(Watching {
-            slot: at,
-            lease,
-            watcher,
-            wants,
-        }))
-    }
-
-    /// Pass events through every watcher, in place. `stop` and `error` come out
-    /// of `finish`.
-    pub async fn on_events(&mut self, events: &mut Vec<Event<'static>>) -> Result<Flow, HookError> {
-        self.answer_bytes += events.iter().map(said_bytes).sum::<usize>() as u64;
-        let mut flow = Flow::Continue;
-        let mut at = 0;
-        while at < self.watching.len() {
-            match self.pass(at, events).await? {
-                Passed::On => at += 1,
-                Passed::Dropped => {}
-                Passed::Ended(refusal) => {
-                    flow = Flow::End(refusal);
-                    at += 1;
-                }
-            }
-        }
-        let is_last = |event: &Event<'_>| matches!(event, Event::Stop(_) | Event::Error { .. });
-        if let Some(from) = events.iter().position(is_last) {
-            self.last.extend(events.drain(from..));
-        }
-        Ok(flow)
-    }
-
-    /// The answer has ended: flush what the watchers held, each flush through
-    /// the watchers after it, then let go what was kept for last.
-    pub async fn finish(
-        &mut self,
-        ending: Ending,
-        events: &mut Vec<Event<'static>>,
-    ) -> Result<(), HookError> {
-        while !self.watching.is_empty() {
-            let mut watching = self.watching.remove(0);
-            let mut flushed = match watching.finish(ending, self.answer_bytes).await {
-                Ok(flushed) => flushed,
-                Err(kind) => {
-                    self.failed(watching.slot, Stage::Stream, kind)?;
-                    continue;
-                }
-            };
-            let hook = self.slots[watching.slot].hook.clone();
-            if watching
-                .lease
-                .instance
-                .drop_resource(watching.watcher)
-                .await
-                .is_ok()
-            {
-                hook.release(watching.lease);
-            }
-            let mut at = 0;
-            while at < self.watching.len() && !flushed.is_empty() {
-                if !matches!(self.pass(at, &mut flushed).await?, Passed::Dropped) {
-                    at += 1;
-                }
-            }
-            events.append(&mut flushed);
-        }
-        events.append(&mut self.last);
-        Ok(())
-    }
-
-    /// Events through one watcher. A watcher that fails is dropped, and its
-    /// events go on as they were.
-    async fn pass(
-        &mut self,
-        at: usize,
-        events: &mut Vec<Event<'static>>,
-    ) -> Result<Passed, HookError> {
-        let prompt = self.slots[self.watching[at].slot].hook.entry.grants.prompt;
-        let watching = &mut self.watching[at];
-        let wants = watching.wants;
-        if !events.iter().any(|event| wants.contains(kind_of(event))) {
-            return Ok(Passed::On);
-        }
-        let mut rest = std::mem::take(events).into_iter().peekable();
-        while let Some(event) = rest.next() {
-            if !wants.contains(kind_of(&event)) {
-                events.push(event);
-                continue;
-            }
-            let mut run = vec![event];
-            while let Some(event) = rest.next_if(|event| wants.contains(kind_of(event))) {
-                run.push(event);
-            }
-            match watching.handle(&run, self.answer_bytes, prompt).await {
-                Ok(Handled::Keep) => events.append(&mut run),
-                Ok(Handled::Emit(mut emitted)) => events.append(&mut emitted),
-                Ok(Handled::End(refusal)) => return Ok(Passed::Ended(refusal)),
-                Err(kind) => {
-                    events.append(&mut run);
-                    events.extend(rest);
-                    let slot = self.watching.remove(at).slot;
-                    self.failed(slot, Stage::Stream, kind)?;
-                    return Ok(Passed::Dropped);
-                }
-            }
-        }
-        Ok(Passed::On)
-    }
-}
-
-/// What became of a watcher that events were passed through.
-enum Passed {
-    On,
-    Dropped,
-    Ended(Option<Refusal>),
-}
-
-/// What a watcher made of a run of events.
-enum Handled {
-    Keep,
-    Emit(Vec<Event<'static>>),
-    End(Option<Refusal>),
-}
-
-impl Watching {
-    async fn handle(
-        &mut self,
-        run: &[Event<'static>],
-        answer_bytes: u64,
-        prompt: Prompt,
-    ) -> Result<Handled, FailureKind> {
-        let events: Vec<_> = run.iter().map(to_wit).collect();
-        let time_ms = self.lease.instance.arm();
-        let Instance { store, stages, .. } = &mut self.lease.instance;
-        store.data_mut().scope.answer_bytes = answer_bytes;
-        let guest = stages
-            .on_stream
-            .as_ref()
-            .ok_or_else(|| FailureKind::Invalid("no such stage".into()))?;
-        match guard(
-            time_ms,
-            guest
-                .watcher()
-                .call_handle(&mut *store, self.watcher, &events),
-        )
-        .await?
-        {
-            wit::Action::Keep => Ok(Handled::Keep),
-            wit::Action::Emit(events) => Ok(Handled::Emit(self.emitted(events, prompt)?)),
-            wit::Action::End(refusal) => Ok(Handled::End(refusal.map(Into::into))),
-        }
-    }
-
-    async fn finish(
-        &mut self,
-        ending: Ending,
-        answer_bytes: u64,
-    ) -> Result<Vec<Event<'static>>, FailureKind> {
-        let time_ms = self.lease.instance.arm();
-        let prompt = self.lease.instance.store.data().grants.prompt;
-        let Instance { store, stages, .. } = &mut self.lease.instance;
-        store.data_mut().scope.answer_bytes = answer_bytes;
-        let guest = stages
-            .on_stream
-            .as_ref()
-            .ok_or_else(|| FailureKind::Invalid("no such stage".into()))?;
-        let ending = match ending {
-            Ending::Complete => wit::Ending::Complete,
-            Ending::UpstreamFailed => wit::Ending::UpstreamFailed,
-        };
-        let events = guard(
-            time_ms,
-            guest
-                .watcher()
-                .call_finish(&mut *store, self.watcher, ending),
-        )
-        .await?;
-        self.emitted(events, prompt)
-    }
-
-    fn emitted(
-        &self,
-        events: Vec<wit::Event>,
-        prompt: Prompt,
-    ) -> Result<Vec<Event<'static>>, FailureKind> {
-        let most = self.lease.instance.store.data().output_bytes_max;
-        let size = |event: &wit::Event| {
-            64 + event.text.as_ref().map_or(0, String::len)
-                + event.data.as_ref().map_or(0, String::len)
-        };
-        if events.iter().map(size).sum::<usize>() > most {
-            return Err(FailureKind::Invalid(format!(
-                "emitted more than {most} bytes at once"
-            )));
-        }
-        let events = events.into_iter().map(|event| from_wit(event, prompt));
-        events
-            .collect::<Result<_, _>>()
-            .map_err(FailureKind::Invalid)
-    }
-}
-
-/// Call the one function of a stage that has a document.
-async fn call_stage(stage: Stage, instance: &mut Instance) -> Result<Verdict, FailureKind> {
-    let time_ms = instance.arm();
-    let Instance { store, stages, .. } = instance;
-    let missing = || FailureKind::Invalid("no such stage".into());
-    Ok(match stage {
-        Stage::Request => {
-            let guest = stages.on_request.as_ref().ok_or_else(missing)?;
-            match guard(time_ms, guest.call_handle(store)).await? {
-                exports::on_request::Verdict::Next => Verdict::Next,
-                exports::on_request::Verdict::Reply(reply) => Verdict::Reply(reply.into()),
-                exports::on_request::Verdict::Refuse(refusal) => Verdict::Refuse(refusal.into()),
-            }
-        }
-        Stage::UpstreamRequest => {
-            let guest = stages.on_upstream_request.as_ref().ok_or_else(missing)?;
-            match guard(time_ms, guest.call_handle(store)).await? {
-                exports::on_upstream_request::Verdict::Next => Verdict::Next,
-                exports::on_upstream_request::Verdict::SkipTarget(why) => Verdict::SkipTarget(why),
-                exports::on_upstream_request::Verdict::Reply(reply) => Verdict::Reply(reply.into()),
-                exports::on_upstream_request::Verdict::Refuse(refusal) => {
-                    Verdict::Refuse(refusal.into())
-                }
-            }
-        }
-        Stage::Response => {
-            let guest = stages.on_response.as_ref().ok_or_else(missing)?;
-            match guard(time_ms, guest.call_handle(store)).await? {
-                exports::on_response::Verdict::Next => Verdict::Next,
-                exports::on_response::Verdict::Refuse(refusal) => Verdict::Refuse(refusal.into()),
-            }
-        }
-        Stage::Stream => return Err(FailureKind::Invalid("a stream has no document".into())),
-    })
-}
-
-impl From<types::Reply> for Reply {
-    fn from(reply: types::Reply) -> Self {
-        match reply {
-            types::Reply::Text(text) => Self::Text(text),
-            types::Reply::Message(json) => Self::Message(json),
-        }
-    }
-}
-
-impl From<types::Refusal> for Refusal {
-    fn from(refusal: types::Refusal) -> Self {
-        let types::Refusal {
-            status,
-            code,
-            message,
-            retry_after_ms,
-        } = refusal;
-        Self {
-            status,
-            code,
-            message,
-            retry_after_ms,
-        }
     }
 }

@@ -5,17 +5,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use wasmtime::StoreLimits;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::sluice::hooks::log::Level;
 use super::bindings::sluice::hooks::types::AccessError;
-use super::bindings::sluice::hooks::{config, current, document, log, types};
-use super::document::{Document, PointerError};
-use super::session::{AttemptFacts, Facts};
+use super::bindings::sluice::hooks::{config, current, document, log, metrics, routing, types};
+use super::clock::Clock;
+use super::document::PointerError;
+use super::session::{AttemptFacts, Editable, Facts, Input};
+use super::terms::Terms;
 use crate::config::{Grants, Prompt};
 
 /// Longest line that a hook may write into the log, in bytes.
@@ -40,15 +41,10 @@ pub(super) type Notes = Vec<(String, String)>;
 
 /// A store's data.
 pub(super) struct State {
-    /// The hook's name, for its log lines.
-    pub(super) hook: Arc<str>,
-    /// The hook's configuration, JSON text.
-    pub(super) config: Arc<str>,
-    pub(super) grants: Grants,
-    pub(super) output_bytes_max: usize,
+    pub(super) terms: Arc<Terms>,
     pub(super) limits: StoreLimits,
     /// When the guest must be done.
-    pub(super) deadline: Instant,
+    pub(super) clock: Clock,
     pub(super) scope: Scope,
     pub(super) wasi: WasiCtx,
     pub(super) table: ResourceTable,
@@ -59,9 +55,8 @@ pub(super) struct State {
 pub(super) struct Scope {
     pub(super) facts: Option<Arc<Facts>>,
     pub(super) attempt: Option<Arc<AttemptFacts>>,
-    pub(super) document: Option<Document>,
-    /// Headers of the upstream request, where they can be edited.
-    pub(super) headers: Option<HeaderMap>,
+    /// What the stage is shown.
+    pub(super) input: Input,
     pub(super) header_edits: Vec<(HeaderName, Option<HeaderValue>)>,
     pub(super) notes: Notes,
     pub(super) answer_bytes: u64,
@@ -81,13 +76,17 @@ impl WasiView for State {
 impl types::Host for State {}
 
 impl State {
+    pub(super) fn grants(&self) -> &Grants {
+        &self.terms.entry.grants
+    }
+
     /// Whether the hook may reach `pointer`, to read or to write.
     fn permit(&self, pointer: &str, needed: Prompt) -> Result<(), AccessError> {
         let first = pointer
             .strip_prefix('/')
             .map(|rest| rest.split('/').next().unwrap_or(rest));
         let is_prompt = first.is_none_or(|first| PROMPT_MEMBERS.contains(&first));
-        if is_prompt && self.grants.prompt < needed {
+        if is_prompt && self.grants().prompt < needed {
             let grant = if needed == Prompt::Write {
                 "write"
             } else {
@@ -100,11 +99,21 @@ impl State {
         Ok(())
     }
 
+    /// Whether the hook may change what stands at `pointer`.
+    fn permit_edit(&self, pointer: &str) -> Result<(), AccessError> {
+        if self.scope.input.editable == Editable::Nothing {
+            return Err(AccessError::Denied(
+                "what this stage is shown cannot be edited".into(),
+            ));
+        }
+        self.permit(pointer, Prompt::Write)
+    }
+
     fn permit_header(&self, name: &str) -> Result<HeaderName, AccessError> {
         let name = HeaderName::try_from(name)
             .map_err(|_| AccessError::Invalid("no header name".into()))?;
         if self
-            .grants
+            .grants()
             .headers
             .iter()
             .any(|granted| granted == name.as_str())
@@ -120,15 +129,16 @@ impl State {
     /// Count bytes against what one stage may write.
     fn charge(&mut self, bytes: usize) -> Result<(), AccessError> {
         self.scope.written_bytes = self.scope.written_bytes.saturating_add(bytes);
-        if self.scope.written_bytes > self.output_bytes_max {
-            return Err(AccessError::TooLarge(self.output_bytes_max as u64));
+        let most = self.terms.entry.limits.output_bytes_max;
+        if self.scope.written_bytes > most {
+            return Err(AccessError::TooLarge(most as u64));
         }
         Ok(())
     }
 
     fn edit_header(&mut self, name: String, value: Option<HeaderValue>) -> Result<(), AccessError> {
         let name = self.permit_header(&name)?;
-        if self.scope.headers.is_none() {
+        if self.scope.input.editable != Editable::DocumentAndHeaders {
             return Err(AccessError::Denied(
                 "headers can be edited in on-upstream-request only".into(),
             ));
@@ -151,13 +161,20 @@ impl current::Host for State {
             "upstream-model" => Some(attempt?.upstream_model.clone()),
             "upstream-dialect" => Some(attempt?.upstream_dialect.to_owned()),
             "attempt" => Some(attempt?.attempt.to_string()),
-            _ => None,
+            name => {
+                let mut known = self.scope.input.attributes.iter();
+                known
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| value.clone())
+            }
         }
     }
 
     fn measure(&mut self, name: String) -> Option<f64> {
         match name.as_str() {
             "request-bytes" => Some(self.scope.facts.as_ref()?.request_bytes as f64),
+            // Four bytes a token.
+            "input-tokens" => Some(self.scope.facts.as_ref()?.request_bytes as f64 / 4.0),
             "answer-bytes" => Some(self.scope.answer_bytes as f64),
             _ => None,
         }
@@ -191,7 +208,7 @@ impl current::Host for State {
 
     fn header_values(&mut self, name: String) -> Result<Vec<String>, AccessError> {
         let name = self.permit_header(&name)?;
-        let headers = self.scope.headers.as_ref().or(self
+        let headers = self.scope.input.headers.as_ref().or(self
             .scope
             .facts
             .as_ref()
@@ -216,10 +233,31 @@ impl current::Host for State {
     }
 }
 
+impl routing::Host for State {
+    fn count(&mut self) -> u32 {
+        self.scope.input.targets.len() as u32
+    }
+
+    fn attribute(&mut self, target: u32, name: String) -> Option<String> {
+        let target = self.scope.input.targets.get(target as usize)?;
+        match name.as_str() {
+            "upstream" => Some(target.upstream.clone()),
+            "model" => Some(target.model.clone()),
+            "dialect" => Some(target.dialect.to_owned()),
+            "provider" => Some(target.provider.clone()),
+            _ => None,
+        }
+    }
+
+    fn measure(&mut self, _target: u32, _name: String) -> Option<f64> {
+        None
+    }
+}
+
 impl document::Host for State {
     fn get(&mut self, pointer: String) -> Result<Option<String>, AccessError> {
         self.permit(&pointer, Prompt::Read)?;
-        let Some(document) = &mut self.scope.document else {
+        let Some(document) = &mut self.scope.input.document else {
             return Ok(None);
         };
         Ok(document.get(&pointer)?.map(Cow::into_owned))
@@ -227,7 +265,7 @@ impl document::Host for State {
 
     fn count(&mut self, pointer: String) -> Result<Option<u32>, AccessError> {
         self.permit(&pointer, Prompt::Read)?;
-        let Some(document) = &mut self.scope.document else {
+        let Some(document) = &mut self.scope.input.document else {
             return Ok(None);
         };
         Ok(document
@@ -236,17 +274,17 @@ impl document::Host for State {
     }
 
     fn set(&mut self, pointer: String, value: String) -> Result<(), AccessError> {
-        self.permit(&pointer, Prompt::Write)?;
+        self.permit_edit(&pointer)?;
         self.charge(value.len())?;
-        match &mut self.scope.document {
+        match &mut self.scope.input.document {
             Some(document) => Ok(document.set(&pointer, &value)?),
             None => Err(AccessError::Invalid("this stage has no document".into())),
         }
     }
 
     fn remove(&mut self, pointer: String) -> Result<bool, AccessError> {
-        self.permit(&pointer, Prompt::Write)?;
-        match &mut self.scope.document {
+        self.permit_edit(&pointer)?;
+        match &mut self.scope.input.document {
             Some(document) => Ok(document.remove(&pointer)?),
             None => Ok(false),
         }
@@ -254,32 +292,52 @@ impl document::Host for State {
 }
 
 impl log::Host for State {
-    fn write(&mut self, level: Level, mut message: String) {
-        if let Some(end) = (0..=LOG_LINE_BYTES_MAX)
-            .rev()
-            .find(|at| message.is_char_boundary(*at))
-        {
-            message.truncate(end);
+    fn write(&mut self, level: Level, message: String, values: Vec<(String, String)>) {
+        if !self.terms.may_write_line() {
+            return;
         }
-        let message = message.replace(|c: char| c.is_control(), " ");
-        let hook = &*self.hook;
-        let call = self
-            .scope
-            .facts
-            .as_ref()
-            .map_or("", |facts| facts.id.as_str());
+        let hook = &*self.terms.entry.name;
+        let facts = self.scope.facts.as_ref();
+        let call = facts.map_or("", |facts| facts.id.as_str());
+        let values: Vec<_> = values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let (message, values) = (line(message), line(values.join(" ")));
         match level {
-            Level::Debug => tracing::debug!(hook, call, "{message}"),
-            Level::Info => tracing::info!(hook, call, "{message}"),
-            Level::Warn => tracing::warn!(hook, call, "{message}"),
-            Level::Error => tracing::error!(hook, call, "{message}"),
+            Level::Debug => tracing::debug!(hook, call, values, "{message}"),
+            Level::Info => tracing::info!(hook, call, values, "{message}"),
+            Level::Warn => tracing::warn!(hook, call, values, "{message}"),
+            Level::Error => tracing::error!(hook, call, values, "{message}"),
         }
     }
 }
 
+/// A text as a part of one log line.
+fn line(mut text: String) -> String {
+    if let Some(end) = (0..=LOG_LINE_BYTES_MAX)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+    {
+        text.truncate(end);
+    }
+    text.replace(|c: char| c.is_control(), " ")
+}
+
 impl config::Host for State {
     fn get(&mut self) -> String {
-        self.config.to_string()
+        self.terms.config.clone()
+    }
+}
+
+impl metrics::Host for State {
+    fn add(&mut self, name: String, by: f64, labels: Vec<(String, String)>) {
+        let terms = &self.terms;
+        let metrics = &terms.services.metrics;
+        metrics.add_of_hook(&terms.entry.name, &name, by, labels);
+    }
+
+    fn observe(&mut self, name: String, value: f64, labels: Vec<(String, String)>) {
+        let terms = &self.terms;
+        let metrics = &terms.services.metrics;
+        metrics.observe_of_hook(&terms.entry.name, &name, value, labels);
     }
 }
 

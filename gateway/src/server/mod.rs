@@ -4,6 +4,7 @@
 
 mod access;
 mod inbound;
+mod metrics;
 mod models;
 mod reply;
 mod tokens;
@@ -14,27 +15,30 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get, post};
 
+use crate::metrics::Metrics;
 use crate::snapshot::Current;
 
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct State {
     current: Arc<Current>,
+    metrics: Metrics,
 }
 
 /// All endpoints. `/v1` may stand twice: clients append it to base URLs that
 /// hold it already.
-pub fn router(current: Arc<Current>) -> Router {
+pub fn router(current: Arc<Current>, metrics: Metrics) -> Router {
     let api = Router::new()
         .route("/messages", post(inbound::messages))
         .route("/chat/completions", post(inbound::chat_completions))
         .route("/messages/count_tokens", post(tokens::count))
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one));
-    let state = State { current };
+    let state = State { current, metrics };
     Router::new()
         .nest("/v1", api.clone())
         .nest("/v1/v1", api)
+        .route("/metrics", get(metrics::show))
         .fallback(access::unknown_endpoint)
         .method_not_allowed_fallback(access::wrong_method)
         .layer(axum::middleware::from_fn_with_state(

@@ -1,5 +1,7 @@
 //! `GET /v1/models`: the configured names, in the shape that the client reads.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
@@ -8,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::config::Models;
 use crate::error::Error;
+use crate::hook::{Document, Facts, Stage, Verdict};
 use crate::route;
+use crate::snapshot::Snapshot;
 
 use super::reply;
 
@@ -17,12 +21,18 @@ const CREATED_AT: &str = "2026-01-01T00:00:00Z";
 const CREATED: u64 = 1_767_225_600;
 
 /// `GET /v1/models`
-pub(super) async fn list(State(state): State<super::State>, headers: HeaderMap) -> Response {
+pub(super) async fn list(
+    State(state): State<super::State>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let world = state.current.load();
     let shape = Shape::of(&headers);
-    let models: Vec<_> = names(&world.config.models)
-        .map(|name| shape.model(name))
-        .collect();
+    let models: Vec<_> = names(&world.config.models).map(anthropic).collect();
+    let models = match hooked(&world, headers.clone(), models).await {
+        Ok(models) => models,
+        Err(error) => return reply::error(&error, reply::dialect(&uri, &headers)),
+    };
     Json(match shape {
         Shape::Anthropic => json!({
             "first_id": models.first().map(|model| model["id"].clone()),
@@ -30,9 +40,39 @@ pub(super) async fn list(State(state): State<super::State>, headers: HeaderMap) 
             "has_more": false,
             "data": models,
         }),
-        Shape::OpenAi => json!({ "object": "list", "data": models }),
+        Shape::OpenAi => {
+            let models = models.iter().filter_map(|model| model["id"].as_str());
+            json!({ "object": "list", "data": models.map(openai).collect::<Vec<_>>() })
+        }
     })
     .into_response()
+}
+
+/// The models as hooks would have them.
+async fn hooked(
+    world: &Snapshot,
+    headers: HeaderMap,
+    models: Vec<Value>,
+) -> Result<Vec<Value>, Error> {
+    if !world.hooks.stages().has(Stage::ListModels) {
+        return Ok(models);
+    }
+    let mut session = world.hooks.session(Facts {
+        id: reply::id(),
+        dialect: reply::dialect(&Uri::from_static("/v1/models"), &headers).name(),
+        model: String::new(),
+        stream: false,
+        request_bytes: 0,
+        headers: Arc::new(headers),
+    });
+    let list = json!({ "data": models }).to_string();
+    let (mut list, verdict) = session.on_list_models(Document::new(list.into())).await?;
+    if let Verdict::Refuse(refusal) = verdict {
+        return Err(Error::refused(refusal));
+    }
+    let data = list.get("/data").ok().flatten();
+    let data = data.and_then(|data| serde_json::from_str(&data).ok());
+    data.ok_or_else(|| Error::hook("a hook left no list of models"))
 }
 
 /// `GET /v1/models/{id}`
@@ -45,7 +85,8 @@ pub(super) async fn one(
     let world = state.current.load();
     let models = &world.config.models;
     if route::resolve(models, &id).is_some() {
-        Json(Shape::of(&headers).model(&id)).into_response()
+        let shape = Shape::of(&headers);
+        Json(shape.model(&id)).into_response()
     } else {
         let error = Error::unknown_model(&id, &route::nearest(models, &id));
         reply::error(&error, reply::dialect(&uri, &headers))
@@ -78,22 +119,25 @@ impl Shape {
 
     fn model(&self, name: &str) -> Value {
         match self {
-            Self::Anthropic => json!({
-                "type": "model",
-                "id": name,
-                "display_name": name,
-                "created_at": CREATED_AT,
-                "lifecycle": "active",
-                "max_input_tokens": null,
-                "max_tokens": null,
-                "capabilities": null,
-            }),
-            Self::OpenAi => json!({
-                "id": name,
-                "object": "model",
-                "created": CREATED,
-                "owned_by": "sluice",
-            }),
+            Self::Anthropic => anthropic(name),
+            Self::OpenAi => openai(name),
         }
     }
+}
+
+fn anthropic(name: &str) -> Value {
+    json!({
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": CREATED_AT,
+        "lifecycle": "active",
+        "max_input_tokens": null,
+        "max_tokens": null,
+        "capabilities": null,
+    })
+}
+
+fn openai(name: &str) -> Value {
+    json!({ "id": name, "object": "model", "created": CREATED, "owned_by": "sluice" })
 }

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 
 use crate::codecs::ClientFormat;
 use crate::error::Error;
-use crate::pipeline::{self, Reply, ReplyBody};
+use crate::exits::{self, Reply, ReplyBody};
 use crate::provider::Dialect;
 
 /// The response for a finished or streaming call.
@@ -41,8 +41,12 @@ pub(super) fn response(reply: Reply) -> Response {
 
 /// The response for a request that never became a call.
 pub(super) fn error(error: &Error, dialect: Dialect) -> Response {
-    let id = format!("req_{:016x}", fastrand::u64(..));
-    response(pipeline::error_reply(&id, error, ClientFormat::of(dialect)))
+    response(exits::error_reply(&id(), error, ClientFormat::of(dialect)))
+}
+
+/// An id for what is no call.
+pub(super) fn id() -> String {
+    format!("req_{:016x}", fastrand::u64(..))
 }
 
 /// What the client of an endpoint speaks, as far as path and headers tell.

@@ -2,12 +2,20 @@
 
 use proc_macro::{Delimiter, TokenStream, TokenTree};
 
-/// Stages of the `Hook` trait; its other methods are no stages.
-const STAGES: [&str; 4] = [
+/// Methods of the `Hook` trait that a component exports when they are written:
+/// its stages, and what it says of itself.
+const STAGES: [&str; 11] = [
+    "describe",
     "on_request",
+    "on_route",
     "on_upstream_request",
-    "on_response",
+    "on_upstream_response",
     "on_stream",
+    "on_response",
+    "on_error",
+    "on_complete",
+    "on_count_tokens",
+    "on_list_models",
 ];
 
 /// Put on `impl Hook for Type`: makes the crate a component that exports the

@@ -1,0 +1,119 @@
+//! The terms on which a hook runs, and what the gateway lends it. All its
+//! instances share them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::config::HookEntry;
+use crate::kv::{Memory, Store};
+use crate::metrics::Metrics;
+
+/// Lines a second that one hook may write into the log: enough for one a call of
+/// a busy gateway, and no flood.
+const LINES_PER_SECOND_MAX: u32 = 100;
+
+/// What the in-memory store holds at most, of all hooks, in bytes.
+const KV_BYTES_MAX: usize = 64 << 20;
+
+/// Records of ended calls that may wait for their hooks.
+const COMPLETIONS_MAX: usize = 256;
+
+/// What the gateway lends to hooks.
+#[derive(Clone)]
+pub struct Services {
+    /// Keys and values of all hooks.
+    pub kv: Arc<dyn Store>,
+    /// Numbers of all hooks, and of the gateway.
+    pub metrics: Metrics,
+    /// Calls whose records are shown to hooks at once, or wait for it.
+    pub completions: Arc<Semaphore>,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self {
+            kv: Arc::new(Memory::new(KV_BYTES_MAX)),
+            metrics: Metrics::default(),
+            completions: Arc::new(Semaphore::new(COMPLETIONS_MAX)),
+        }
+    }
+}
+
+/// A hook's entry in the chain, and its means.
+pub(super) struct Terms {
+    pub(super) entry: HookEntry,
+    /// The hook's configuration, JSON text.
+    pub(super) config: String,
+    pub(super) services: Services,
+    lines: Mutex<Lines>,
+}
+
+/// Log lines of the second at hand.
+struct Lines {
+    since: Instant,
+    written: u32,
+    dropped: u32,
+}
+
+impl Terms {
+    pub(super) fn new(entry: HookEntry, services: Services) -> Self {
+        let config = if entry.config.is_null() {
+            "{}".to_owned()
+        } else {
+            entry.config.to_string()
+        };
+        Self {
+            entry,
+            config,
+            services,
+            lines: Mutex::new(Lines {
+                since: Instant::now(),
+                written: 0,
+                dropped: 0,
+            }),
+        }
+    }
+
+    /// Whether one more line may be written now. What was dropped is told once
+    /// there is room again.
+    pub(super) fn may_write_line(&self) -> bool {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.since.elapsed() >= Duration::from_secs(1) {
+            if lines.dropped > 0 {
+                tracing::warn!(
+                    hook = %self.entry.name,
+                    lines = lines.dropped,
+                    "A hook wrote too many lines; some were dropped."
+                );
+            }
+            *lines = Lines {
+                since: Instant::now(),
+                written: 0,
+                dropped: 0,
+            };
+        }
+        let may = lines.written < LINES_PER_SECOND_MAX;
+        if may {
+            lines.written += 1;
+        } else {
+            lines.dropped += 1;
+        }
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_lines_is_dammed() {
+        let entry = HookEntry::named("h", "here");
+        let terms = Terms::new(entry, Services::default());
+        let written = (0..10_000).filter(|_| terms.may_write_line()).count();
+        // The clock may turn to the next second in between.
+        assert!((100..=300).contains(&written), "{written}");
+    }
+}

@@ -1,0 +1,286 @@
+//! Watchers: hooks on the events of one answer.
+//!
+//! Events pass the watchers from the last hook to the first, batch by batch. The
+//! end of an answer is held until every watcher has flushed what it held back.
+
+use sluice_codec::ir::Event;
+use wasmtime::component::ResourceAny;
+
+use super::Stage;
+use super::bindings::exports::sluice::hooks::on_stream as wit;
+use super::error::{FailureKind, HookError};
+use super::events::{from_wit, kind_of, said_bytes, to_wit, visible};
+use super::module::{Instance, guard};
+use super::pool::Lease;
+use super::session::{Input, Session};
+use super::verdict::Refusal;
+use crate::config::Prompt;
+
+/// Whether an answer goes on.
+#[derive(Debug)]
+pub enum Flow {
+    /// It does.
+    Continue,
+    /// A hook ended it, cleanly or with an error.
+    End(Option<Refusal>),
+}
+
+/// How an answer came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a `stop`.
+    Complete,
+    /// With an error.
+    UpstreamFailed,
+}
+
+/// A hook's watcher of the answer, in the instance that it lives in.
+pub(super) struct Watching {
+    slot: usize,
+    lease: Lease,
+    watcher: ResourceAny,
+    wants: wit::Kinds,
+}
+
+impl Session {
+    /// An answer begins: open the watchers. True if there are any.
+    pub async fn open_streams(&mut self) -> Result<bool, HookError> {
+        let order: Vec<_> = self.active(Stage::Stream).rev().collect();
+        for at in order {
+            match self.open_one(at).await {
+                Ok(Some(watching)) => self.watching.push(watching),
+                Ok(None) => {}
+                Err(kind) => self.failed(at, Stage::Stream, kind)?,
+            }
+        }
+        Ok(!self.watching.is_empty())
+    }
+
+    async fn open_one(&mut self, at: usize) -> Result<Option<Watching>, FailureKind> {
+        let hook = self.slots[at].hook.clone();
+        let mut lease = hook.lease().await?;
+        self.enter(at, &mut lease.instance, &mut Input::default());
+        let deadline = lease.instance.arm();
+        let Instance { store, stages, .. } = &mut lease.instance;
+        let guest = stages
+            .on_stream
+            .as_ref()
+            .ok_or_else(|| FailureKind::Invalid("no such stage".into()))?;
+        let opened = guard(deadline, guest.watcher().call_open(&mut *store)).await?;
+        let Some((watcher, wants)) = opened else {
+            hook.release(lease);
+            return Ok(None);
+        };
+        let wants = wants & visible(hook.entry().grants.prompt);
+        Ok(Some(Watching {
+            slot: at,
+            lease,
+            watcher,
+            wants,
+        }))
+    }
+
+    /// Pass events through every watcher, in place. `stop` and `error` come out
+    /// of `finish`.
+    pub async fn on_events(&mut self, events: &mut Vec<Event<'static>>) -> Result<Flow, HookError> {
+        self.answer_bytes += events.iter().map(said_bytes).sum::<usize>() as u64;
+        let mut flow = Flow::Continue;
+        let mut at = 0;
+        while at < self.watching.len() {
+            match self.pass(at, events).await? {
+                Passed::On => at += 1,
+                Passed::Dropped => {}
+                Passed::Ended(refusal) => {
+                    flow = Flow::End(refusal);
+                    at += 1;
+                }
+            }
+        }
+        let is_last = |event: &Event<'_>| matches!(event, Event::Stop(_) | Event::Error { .. });
+        if let Some(from) = events.iter().position(is_last) {
+            self.last.extend(events.drain(from..));
+        }
+        Ok(flow)
+    }
+
+    /// The answer has ended: flush what the watchers held, each flush through
+    /// the watchers after it, then let go what was kept for last.
+    pub async fn finish(
+        &mut self,
+        ending: Ending,
+        events: &mut Vec<Event<'static>>,
+    ) -> Result<(), HookError> {
+        while !self.watching.is_empty() {
+            let mut watching = self.watching.remove(0);
+            let mut flushed = match watching.finish(ending, self.answer_bytes).await {
+                Ok(flushed) => flushed,
+                Err(kind) => {
+                    self.failed(watching.slot, Stage::Stream, kind)?;
+                    continue;
+                }
+            };
+            let hook = self.slots[watching.slot].hook.clone();
+            if watching
+                .lease
+                .instance
+                .drop_resource(watching.watcher)
+                .await
+                .is_ok()
+            {
+                hook.release(watching.lease);
+            }
+            let mut at = 0;
+            while at < self.watching.len() && !flushed.is_empty() {
+                if !matches!(self.pass(at, &mut flushed).await?, Passed::Dropped) {
+                    at += 1;
+                }
+            }
+            events.append(&mut flushed);
+        }
+        events.append(&mut self.last);
+        Ok(())
+    }
+
+    /// Events through one watcher. A watcher that fails is dropped, and its
+    /// events go on as they were.
+    async fn pass(
+        &mut self,
+        at: usize,
+        events: &mut Vec<Event<'static>>,
+    ) -> Result<Passed, HookError> {
+        let prompt = self.slots[self.watching[at].slot]
+            .hook
+            .entry()
+            .grants
+            .prompt;
+        let watching = &mut self.watching[at];
+        let wants = watching.wants;
+        if !events.iter().any(|event| wants.contains(kind_of(event))) {
+            return Ok(Passed::On);
+        }
+        let mut rest = std::mem::take(events).into_iter().peekable();
+        while let Some(event) = rest.next() {
+            if !wants.contains(kind_of(&event)) {
+                events.push(event);
+                continue;
+            }
+            let mut run = vec![event];
+            while let Some(event) = rest.next_if(|event| wants.contains(kind_of(event))) {
+                run.push(event);
+            }
+            match watching.handle(&run, self.answer_bytes, prompt).await {
+                Ok(Handled::Keep) => events.append(&mut run),
+                Ok(Handled::Emit(mut emitted)) => events.append(&mut emitted),
+                Ok(Handled::End(refusal)) => return Ok(Passed::Ended(refusal)),
+                Err(kind) => {
+                    events.append(&mut run);
+                    events.extend(rest);
+                    let slot = self.watching.remove(at).slot;
+                    self.failed(slot, Stage::Stream, kind)?;
+                    return Ok(Passed::Dropped);
+                }
+            }
+        }
+        Ok(Passed::On)
+    }
+}
+
+/// What became of a watcher that events were passed through.
+enum Passed {
+    On,
+    Dropped,
+    Ended(Option<Refusal>),
+}
+
+/// What a watcher made of a run of events.
+enum Handled {
+    Keep,
+    Emit(Vec<Event<'static>>),
+    End(Option<Refusal>),
+}
+
+impl Watching {
+    async fn handle(
+        &mut self,
+        run: &[Event<'static>],
+        answer_bytes: u64,
+        prompt: Prompt,
+    ) -> Result<Handled, FailureKind> {
+        let events: Vec<_> = run.iter().map(to_wit).collect();
+        let deadline = self.lease.instance.arm();
+        let Instance { store, stages, .. } = &mut self.lease.instance;
+        store.data_mut().scope.answer_bytes = answer_bytes;
+        let guest = stages
+            .on_stream
+            .as_ref()
+            .ok_or_else(|| FailureKind::Invalid("no such stage".into()))?;
+        match guard(
+            deadline,
+            guest
+                .watcher()
+                .call_handle(&mut *store, self.watcher, &events),
+        )
+        .await?
+        {
+            wit::Action::Keep => Ok(Handled::Keep),
+            wit::Action::Emit(events) => Ok(Handled::Emit(self.emitted(events, prompt)?)),
+            wit::Action::End(refusal) => Ok(Handled::End(refusal.map(Into::into))),
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        ending: Ending,
+        answer_bytes: u64,
+    ) -> Result<Vec<Event<'static>>, FailureKind> {
+        let deadline = self.lease.instance.arm();
+        let prompt = self.lease.instance.store.data().grants().prompt;
+        let Instance { store, stages, .. } = &mut self.lease.instance;
+        store.data_mut().scope.answer_bytes = answer_bytes;
+        let guest = stages
+            .on_stream
+            .as_ref()
+            .ok_or_else(|| FailureKind::Invalid("no such stage".into()))?;
+        let ending = match ending {
+            Ending::Complete => wit::Ending::Complete,
+            Ending::UpstreamFailed => wit::Ending::UpstreamFailed,
+        };
+        let events = guard(
+            deadline,
+            guest
+                .watcher()
+                .call_finish(&mut *store, self.watcher, ending),
+        )
+        .await?;
+        self.emitted(events, prompt)
+    }
+
+    fn emitted(
+        &self,
+        events: Vec<wit::Event>,
+        prompt: Prompt,
+    ) -> Result<Vec<Event<'static>>, FailureKind> {
+        let most = self
+            .lease
+            .instance
+            .store
+            .data()
+            .terms
+            .entry
+            .limits
+            .output_bytes_max;
+        let size = |event: &wit::Event| {
+            64 + event.text.as_ref().map_or(0, String::len)
+                + event.data.as_ref().map_or(0, String::len)
+        };
+        if events.iter().map(size).sum::<usize>() > most {
+            return Err(FailureKind::Invalid(format!(
+                "emitted more than {most} bytes at once"
+            )));
+        }
+        let events = events.into_iter().map(|event| from_wit(event, prompt));
+        events
+            .collect::<Result<_, _>>()
+            .map_err(FailureKind::Invalid)
+    }
+}

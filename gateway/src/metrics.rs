@@ -1,0 +1,191 @@
+//! Counters and histograms, shown at `/metrics`.
+//!
+//! One registry a gateway, without any global. Names and labels of hooks are
+//! bounded: a label that holds a call's id would fill the memory.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::{Key, KeyName, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+
+/// Most combinations of a name and labels that one hook may make.
+const SERIES_PER_HOOK_MAX: usize = 100;
+
+/// Longest name, label and value of a hook's.
+const NAME_BYTES_MAX: usize = 100;
+
+const METADATA: Metadata<'static> = Metadata::new("sluice", Level::INFO, None);
+
+/// A gateway's numbers.
+#[derive(Clone)]
+pub struct Metrics(Arc<Registry>);
+
+struct Registry {
+    recorder: PrometheusRecorder,
+    /// Hook and series of every series of a hook.
+    of_hooks: Mutex<HashSet<(String, Key)>>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self(Arc::new(Registry {
+            recorder: PrometheusBuilder::new().build_recorder(),
+            of_hooks: Mutex::default(),
+        }))
+    }
+}
+
+/// Names and values of labels.
+pub type Labels<'l> = &'l [(&'static str, &'l str)];
+
+impl Metrics {
+    /// Add to a counter.
+    pub fn add(&self, name: &'static str, by: u64, labels: Labels<'_>) {
+        let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
+        self.0
+            .recorder
+            .register_counter(&key, &METADATA)
+            .increment(by);
+    }
+
+    /// Take one value of a histogram.
+    pub fn observe(&self, name: &'static str, value: f64, labels: Labels<'_>) {
+        let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
+        self.0
+            .recorder
+            .register_histogram(&key, &METADATA)
+            .record(value);
+    }
+
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.0.recorder.handle().render()
+    }
+
+    /// Add to a counter of a hook's. Counters count in whole numbers, as
+    /// Prometheus' clients expect.
+    pub fn add_of_hook(&self, hook: &str, name: &str, by: f64, labels: Vec<(String, String)>) {
+        if by >= 0.0
+            && by.is_finite()
+            && let Some(key) = self.key_of_hook(hook, name, labels)
+        {
+            let counter = self.0.recorder.register_counter(&key, &METADATA);
+            counter.increment(by.round() as u64);
+        }
+    }
+
+    /// Take one value of a histogram of a hook's.
+    pub fn observe_of_hook(
+        &self,
+        hook: &str,
+        name: &str,
+        value: f64,
+        labels: Vec<(String, String)>,
+    ) {
+        if value.is_finite()
+            && let Some(key) = self.key_of_hook(hook, name, labels)
+        {
+            self.0
+                .recorder
+                .register_histogram(&key, &METADATA)
+                .record(value);
+        }
+    }
+
+    /// The series of a hook, if its name is one and there is room for it.
+    fn key_of_hook(&self, hook: &str, name: &str, labels: Vec<(String, String)>) -> Option<Key> {
+        let is_name = |name: &str| {
+            let letters = name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            letters && !name.is_empty() && name.len() <= NAME_BYTES_MAX
+        };
+        let is_label = |(label, value): &(String, String)| {
+            is_name(label) && label != "hook" && value.len() <= NAME_BYTES_MAX
+        };
+        if !is_name(name) || !labels.iter().all(is_label) {
+            self.add("sluice_hook_series_refused_total", 1, &[("hook", hook)]);
+            return None;
+        }
+        let labels = labels
+            .into_iter()
+            .map(|(label, value)| Label::new(label, value));
+        let labels: Vec<_> = labels
+            .chain([Label::new("hook", hook.to_owned())])
+            .collect();
+        let key = Key::from_parts(format!("sluice_hook_{name}"), labels);
+        let series = (hook.to_owned(), key.clone());
+        let mut known = self
+            .0
+            .of_hooks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&series) {
+            return Some(key);
+        }
+        if known.iter().filter(|(of, _)| of == hook).count() >= SERIES_PER_HOOK_MAX {
+            drop(known);
+            self.add("sluice_hook_series_refused_total", 1, &[("hook", hook)]);
+            return None;
+        }
+        known.insert(series);
+        Some(key)
+    }
+}
+
+fn own(labels: Labels<'_>) -> Vec<Label> {
+    labels
+        .iter()
+        .map(|(name, value)| Label::new(*name, (*value).to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_show_up() {
+        let metrics = Metrics::default();
+        metrics.add("sluice_calls_total", 2, &[("model", "m")]);
+        metrics.add_of_hook("h", "hits", 1.0, vec![("kind".into(), "a\"b".into())]);
+        metrics.observe_of_hook("h", "size", 3.5, Vec::new());
+        let text = metrics.render();
+        for line in [
+            "sluice_calls_total{model=\"m\"} 2",
+            "sluice_hook_hits{kind=\"a\\\"b\",hook=\"h\"} 1",
+            "sluice_hook_size_sum{hook=\"h\"} 3.5",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn hooks_have_a_bound() {
+        let metrics = Metrics::default();
+        for i in 0..SERIES_PER_HOOK_MAX + 5 {
+            metrics.add_of_hook("h", "hits", 1.0, vec![("id".into(), i.to_string())]);
+        }
+        metrics.add_of_hook("h", "Hits", 1.0, Vec::new());
+        metrics.add_of_hook("h", "hits", 1.0, vec![("hook".into(), "other".into())]);
+        metrics.add_of_hook("h", "hits", -1.0, Vec::new());
+        metrics.add_of_hook("other", "hits", 1.0, Vec::new());
+        let text = metrics.render();
+        assert_eq!(
+            text.matches("sluice_hook_hits{").count(),
+            SERIES_PER_HOOK_MAX + 1
+        );
+        assert!(
+            text.contains("sluice_hook_series_refused_total{hook=\"h\"} 7"),
+            "{text}"
+        );
+    }
+}
