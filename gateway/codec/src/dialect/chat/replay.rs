@@ -88,6 +88,11 @@ impl<'r, 'o> Replay<'r, 'o> {
         self.texts.is_empty() && self.details.is_empty()
     }
 
+    /// Whether it stands in the message's `content`.
+    pub(super) fn is_in_content(&self) -> bool {
+        matches!(self.place, Place::Parts | Place::Tags) && !self.texts.is_empty()
+    }
+
     /// Write the message's `content`: `texts`, with reasoning ahead of them
     /// where that is its place. False if there is nothing to write.
     pub(super) fn write_content(&self, out: &mut Vec<u8>, texts: &[Piece<'r>]) -> bool {

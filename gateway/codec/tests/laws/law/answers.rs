@@ -35,9 +35,12 @@ pub(crate) fn messages(input: &[u8]) {
     if !fails(&events) {
         assert_eq!(shown(&stream), shown(&messages_stream(&again)));
     }
-    let said = client::read(input, Events::Any);
-    if let Ok(said @ Answer::Message(_)) = said {
-        assert_eq!(client::read(&stream, Events::Named), Ok(said));
+    match client::read(input, Events::Any) {
+        Ok(Answer::Message(said)) if client::is_borne_out(&said) => {
+            let passed = client::read(&stream, Events::Named);
+            assert_eq!(passed, Ok(Answer::Message(said)));
+        }
+        _ => {}
     }
 }
 

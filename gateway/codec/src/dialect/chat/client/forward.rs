@@ -8,12 +8,15 @@
 //! stream_options                     -> with include_usage, or gone
 //! top_k, user, parallel_tool_calls,
 //! reasoning_effort                   -> gone, where the endpoint has no such thing
-//! messages[].reasoning_content, ...  -> the name it may come back in, or gone
+//! messages[].reasoning_content, ...  -> as this endpoint gave it, if our signature
+//!                                       says that it did; under the name that it
+//!                                       may come back in; or gone
 //! stream                             -> true, where the endpoint does nothing else
 //! params, drop, add of the accent    -> as they say
 //! ```
 //! It does not fold system messages, shorten `stop`, or leave out images: what an
-//! endpoint refuses of its own dialect, it says itself.
+//! endpoint refuses of its own dialect, it says itself. Refused is only what it
+//! would answer and nobody would read: more than one answer (`n`).
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -22,14 +25,16 @@ use serde_json::value::RawValue;
 
 use super::carrier;
 use super::conversation::REASONING;
+use super::request::check_answers;
 use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
 use crate::dialect::chat::envelope::Envelope;
 use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
+use crate::dialect::chat::replay::{FOREIGN, Replay};
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
 use crate::fields::{Extras, Fields, Path};
 use crate::ir::{Losses, Refused, Request};
-use crate::json::{ObjectWriter, as_count, write_array, write_count};
+use crate::json::{ObjectWriter, Text, as_count, write_array, write_count};
 
 /// Forward `body`, from which `request` was decoded, to one target.
 pub fn forward_request(
@@ -44,6 +49,7 @@ pub fn forward_request(
             details: None,
         });
     };
+    check_answers(request)?;
     let members = last_of_each(fields.rest());
     let has = |name| {
         let mut members = members.iter();
@@ -210,13 +216,18 @@ impl Forwarder<'_> {
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
         let is_reasoning = |key: &str| REASONING.contains(&key) || key == "reasoning_details";
-        if !members.iter().any(|(key, _)| is_reasoning(key)) {
+        let signatures = signatures(&members);
+        let is_placeless = !members.iter().any(|(key, _)| is_reasoning(key));
+        if is_placeless && !self.wants_placeholder(&members) {
             return out.extend_from_slice(raw.get().as_bytes());
+        }
+        if is_placeless || self.is_from_here(&signatures) {
+            return self.replayed(out, index, &members, &signatures);
         }
         let root = Path::Root;
         let at = root.key("messages");
         let at = at.index(index);
-        let goes_back = self.goes_back(&members);
+        let goes_back = self.accent.reasoning_back != ReasoningBack::Never && signatures.is_empty();
         let mut message = ObjectWriter::with_capacity(raw.get().len());
         let mut reasoned = false;
         for (key, raw) in &members {
@@ -247,21 +258,67 @@ impl Forwarder<'_> {
         out.extend_from_slice(&message.finish().0);
     }
 
-    /// Whether a message's reasoning may be sent here. Without a signature nobody
-    /// knows whose it is, and the client, who sends it, is believed.
-    fn goes_back(&self, members: &Extras<'_>) -> bool {
-        let details = members.iter().find(|(key, _)| key == "reasoning_details");
-        let items: Vec<&RawValue> = details
-            .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
+    /// Whether all reasoning of a message was given by this endpoint. Without a
+    /// signature nobody knows whose it is, and the client, who sends it, is believed.
+    fn is_from_here(&self, signatures: &[String]) -> bool {
         let is_ours = |signature: &String| {
             Envelope::open(signature).is_some_and(|seal| seal.family == self.options.family)
         };
-        self.accent.reasoning_back != ReasoningBack::Never
-            && items
-                .into_iter()
-                .filter_map(carrier::read)
-                .all(|signature| is_ours(&signature))
+        !signatures.is_empty()
+            && self.accent.reasoning_back != ReasoningBack::Never
+            && signatures.iter().all(is_ours)
+    }
+
+    /// Whether a message of the model's must say that there was no reasoning.
+    fn wants_placeholder(&self, members: &Extras<'_>) -> bool {
+        let mut roles = members.iter().filter(|(key, _)| key == "role");
+        self.accent.reasoning_back == ReasoningBack::Always
+            && roles.any(|(_, raw)| raw.get() == "\"assistant\"")
+    }
+
+    /// A message whose reasoning this endpoint gave, or that had none: it goes back
+    /// as it came, whatever name the client knows it by. The texts of several blocks
+    /// have become one on the way to the client; it goes with the first.
+    fn replayed(
+        &mut self,
+        out: &mut Vec<u8>,
+        index: usize,
+        members: &Extras<'_>,
+        signatures: &[String],
+    ) {
+        let texts = REASONING.iter().filter_map(|name| {
+            let member = members.iter().find(|(key, _)| key == name)?;
+            Text::from_raw(member.1)
+        });
+        let text = texts.into_iter().next().unwrap_or_else(|| Text::new(""));
+        let nothing = Text::new("");
+        let mut replay = Replay::new(self.accent, self.options.family);
+        for (i, signature) in signatures.iter().enumerate() {
+            let has_payload = |seal: Envelope<'_>| seal.payload.is_some();
+            if i == 0 {
+                if !replay.add(&text, signature) {
+                    self.losses
+                        .report(format_args!("messages[{index}]"), FOREIGN);
+                }
+            } else if Envelope::open(signature).is_some_and(has_payload) {
+                replay.add(&nothing, signature);
+            }
+        }
+        let mut message = ObjectWriter::with_capacity(256);
+        for (key, raw) in members {
+            match &**key {
+                "content" if replay.is_in_content() => message.member(key, |out| {
+                    replay.write_content(out, &texts_of(raw));
+                }),
+                key if REASONING.contains(&key) || key == "reasoning_details" => {}
+                key => message.raw(key, raw.get()),
+            }
+        }
+        let (mut message, _) = message.finish();
+        message.pop();
+        replay.write_member(&mut message);
+        message.push(b'}');
+        out.extend_from_slice(&message);
     }
 
     /// The name under which reasoning goes back, if not under its own.
@@ -276,6 +333,34 @@ impl Forwarder<'_> {
             ReasoningBack::Reasoning => Some("reasoning"),
         }
     }
+}
+
+/// The signatures of ours that a message brings back.
+fn signatures(members: &Extras<'_>) -> Vec<String> {
+    let details = members.iter().find(|(key, _)| key == "reasoning_details");
+    let items: Vec<&RawValue> = details
+        .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
+    items.into_iter().filter_map(carrier::read).collect()
+}
+
+/// The texts of an assistant's content, escaped: it holds nothing else.
+fn texts_of(content: &RawValue) -> Vec<Cow<'_, str>> {
+    if content.get().starts_with('"') {
+        let text = Text::from_raw(content);
+        return text
+            .filter(|text| !text.is_empty())
+            .map(|text| Cow::Owned(text.escaped().to_owned()))
+            .into_iter()
+            .collect();
+    }
+    let parts: Vec<&RawValue> = serde_json::from_str(content.get()).unwrap_or_default();
+    let text = |raw: &RawValue| {
+        let mut part = Fields::of(raw, &Path::Root).ok()?;
+        let text = part.take("text").or_else(|| part.take("refusal"))?;
+        Some(Cow::Owned(Text::from_raw(text)?.escaped().to_owned()))
+    };
+    parts.into_iter().filter_map(text).collect()
 }
 
 /// `reasoning_details` without the items of ours; none if no other is left.
@@ -354,7 +439,7 @@ mod tests {
         let accent = Accent::default();
         for members in [
             "",
-            r#","n":3,"seed":1,"logprobs":true,"user":"me","stop":["1","2","3","4","5"]"#,
+            r#","n":1,"seed":1,"logprobs":true,"user":"me","stop":["1","2","3","4","5"]"#,
             r#","max_tokens":5,"reasoning_effort":"minimal","parallel_tool_calls":false,"stream_options":null"#,
             r#","stream":true,"stream_options":{"include_usage": true}"#,
         ] {
@@ -439,7 +524,9 @@ mod tests {
         let plain = r#","reasoning_content":"r""#;
         let same = back(ReasoningBack::Same);
         check_message(&same, plain, plain, 0);
-        check_message(&same, &ours("here"), plain, 0);
+        check_message(&same, &ours("here"), r#","reasoning":"r""#, 0);
+        let always = back(ReasoningBack::Always);
+        check_message(&always, "", r#","reasoning_content":"""#, 0);
         check_message(&same, &ours("elsewhere"), "", 1);
         check_message(&back(ReasoningBack::Never), plain, "", 1);
         check_message(
@@ -470,7 +557,7 @@ mod tests {
         ];
         let member = prop_oneof![
             any::<u16>().prop_map(|n| ("max_tokens", json!(n))),
-            any::<u16>().prop_map(|n| ("n", json!(n))),
+            Just(("n", json!(1))),
             any::<i32>().prop_map(|n| ("seed", json!(n))),
             text.prop_map(|text| ("user", json!(text))),
             text.prop_map(|text| ("stop", json!([text]))),
