@@ -251,7 +251,7 @@ pub(crate) fn request(members: &str) -> String {
 }
 
 /// A Messages request as a client of Chat Completions would make it.
-fn chat_request(messages: &str) -> String {
+pub(crate) fn chat_request(messages: &str) -> String {
     let options = r#"{"mid_system":"native","stop_max":9,"user":false}"#;
     let accent: Accent = serde_json::from_str(options).expect("vendor options are JSON");
     let request = decode_request(messages).expect("fixtures are valid requests");

@@ -9,9 +9,9 @@ use sluice_codec::dialect::messages::{decode_request, decode_upstream_error, enc
 use sluice_codec::fields::{Fields, Path};
 use sluice_codec::ir::{Event, Message};
 
-use crate::answers::{Answer, TITLES, assemble, check_client_stream, request, shown};
+use crate::answers::{Answer, TITLES, assemble, chat_request, check_client_stream, request, shown};
 use crate::lines::lines;
-use crate::pairing::{Dialect, MC, Pairing};
+use crate::pairing::{Dialect, PAIRINGS, Pairing};
 use crate::requests::{accent, encode, whole_request};
 use crate::table::{Entry, running};
 
@@ -62,19 +62,41 @@ fn an_answer_split_and_assembled_is_the_same() {
 /// SF10: frames far larger and far more numerous than in any real answer.
 #[test]
 fn large_frames_and_many_of_them() {
-    let text = "x".repeat(4 << 20);
-    let chunk = |text: &str| {
-        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
-    };
-    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    let one = chunk(&text) + end;
-    let many = chunk("x").repeat(100_000) + end;
-    for (bytes, expected) in [(one, 4 << 20), (many, 100_000)] {
-        let pieces: Vec<_> = bytes.as_bytes().chunks(16 << 10).collect();
-        let (events, _) = MC.decode(&pieces, &request("{}"));
-        let expected = format!("text of {expected} bytes\nstop end_turn");
-        assert_eq!(lines(&assemble(&events)), expected);
+    for pairing in PAIRINGS {
+        let request = match pairing.client {
+            Dialect::Messages => request("{}"),
+            Dialect::Chat => chat_request(&request("{}")),
+        };
+        for (text, times) in [("x".repeat(4 << 20), 1), ("x".into(), 100_000)] {
+            let bytes = texts(pairing.upstream, &text, times);
+            let pieces: Vec<_> = bytes.chunks(16 << 10).collect();
+            let (events, _) = pairing.decode(&pieces, &request);
+            let length = text.len() * times;
+            let expected = format!("text of {length} bytes\nstop end_turn");
+            assert_eq!(lines(&assemble(&events)), expected);
+        }
     }
+}
+
+/// A stream that says `text` so many times.
+fn texts(upstream: Dialect, text: &str, times: usize) -> Vec<u8> {
+    let [begin, more, end] = match upstream {
+        Dialect::Chat => [
+            String::new(),
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"),
+            "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n".into(),
+        ],
+        Dialect::Messages => [
+            "data: {\"type\":\"message_start\",\"message\":{}}\n\n".into(),
+            format!(
+                "data: {{\"type\":\"content_block_delta\",\"index\":0,\
+                 \"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}\n\n"
+            ),
+            "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n"
+                .into(),
+        ],
+    };
+    (begin + &more.repeat(times) + &end).into_bytes()
 }
 
 proptest! {

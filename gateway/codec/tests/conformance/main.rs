@@ -18,6 +18,7 @@ mod lines;
 mod messages_client;
 mod messages_upstream;
 mod pairing;
+mod reasons;
 mod report;
 mod requests;
 mod table;

@@ -7,7 +7,7 @@
 //! ```
 //! Lines before the first entry are a comment.
 
-use crate::pairing::{CC, CM, MC, MM, PAIRINGS, Pairing};
+use crate::pairing::{CC, CM, Dialect, MC, MM, PAIRINGS, Pairing};
 
 /// A table: its title, its text, and the pairings that its entries run in.
 pub(crate) type Table = (&'static str, &'static str, &'static [Pairing]);
@@ -58,7 +58,7 @@ pub(crate) const TABLES: [Table; 13] = [
 ];
 
 /// Every section there is: a misspelt one would expect nothing.
-const SECTIONS: [&str; 28] = [
+const SECTIONS: [&str; 29] = [
     "answer",
     "body",
     "chat answer",
@@ -79,6 +79,7 @@ const SECTIONS: [&str; 28] = [
     "only",
     "refused",
     "request",
+    "returned",
     "sent",
     "sse",
     "statuses",
@@ -133,13 +134,33 @@ impl Entry {
     }
 
     /// The pairings that the entry says something of: those of its table but for
-    /// which it says `without`. A test that runs elsewhere has one client, and one
+    /// which it says `without`. What is not there yet is missing at one upstream's
+    /// side, the table's first; a test that runs elsewhere has one client and one
     /// upstream.
     pub(crate) fn pairings(&self) -> Vec<Pairing> {
-        let without = |pairing: &Pairing| self.without(*pairing).is_none();
-        match self.argument("elsewhere") {
-            Some(_) => vec![MC],
-            None => self.pairings.iter().copied().filter(without).collect(),
+        let first = self.pairings[0];
+        let counts = |pairing: &Pairing| {
+            let of_kind = match (self.argument("elsewhere"), self.argument("not yet")) {
+                (Some(_), _) => *pairing == first,
+                (_, Some(_)) => pairing.upstream == first.upstream,
+                _ => self.is_checked(*pairing),
+            };
+            of_kind && self.without(*pairing).is_none()
+        };
+        self.pairings.iter().copied().filter(counts).collect()
+    }
+
+    /// Whether the entry says what is expected in a pairing: of a table of turns,
+    /// at one of the upstreams, or for one of the clients.
+    fn is_checked(&self, pairing: Pairing) -> bool {
+        let has = |name: &str| self.argument(name).is_some();
+        let is_turn = has("history") || has("foreign") || has("returned");
+        match pairing.upstream {
+            _ if self.pairings.len() < PAIRINGS.len() => true,
+            _ if has("messages") => pairing.client == Dialect::Messages,
+            Dialect::Chat if is_turn => has("history") || has("foreign"),
+            Dialect::Messages if is_turn => has("returned"),
+            _ => true,
         }
     }
 

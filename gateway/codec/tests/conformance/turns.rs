@@ -5,7 +5,7 @@
 //! ```text
 //! history: OPTIONS    the answer's message at a Chat upstream `up`
 //! foreign             the same at another Chat upstream
-//! sent                the answer's message at a Messages upstream
+//! returned            the answer's message at a Messages upstream
 //! ```
 //! A Chat client returns the message as it got it; the reasoning must then go back
 //! as it does for a Messages client. Entries with `messages` are as in `requests.rs`.
@@ -58,7 +58,7 @@ fn wrong(entry: &Entry, first: Dialect) -> Vec<String> {
             let (upstream, family) = match *name {
                 "history" => (Dialect::Chat, UPSTREAM),
                 "foreign" => (Dialect::Chat, "other"),
-                "sent" => (Dialect::Messages, UPSTREAM),
+                "returned" => (Dialect::Messages, UPSTREAM),
                 _ => continue,
             };
             if upstream != pairing.upstream {
