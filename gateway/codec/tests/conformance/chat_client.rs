@@ -68,13 +68,6 @@ struct Read {
 
 type Result<T> = std::result::Result<T, String>;
 
-const HEAD: [(&str, fn(&Value) -> bool); 4] = [
-    ("id", |value| value == "chatcmpl-1"),
-    ("model", |value| value == "m"),
-    ("created", |value| value == 7),
-    ("object", Value::is_string),
-];
-
 /// Read a stream to its end, or say what an SDK would stumble over.
 pub(crate) fn read_stream(bytes: &[u8], counts: Counts) -> Result<Vec<String>> {
     let text = std::str::from_utf8(bytes).map_err(|_| "no UTF-8")?;
@@ -130,14 +123,14 @@ pub(crate) fn read_body(bytes: &[u8]) -> Result<Vec<String>> {
 }
 
 fn check_head(chunk: &Value, object: &str) -> Result<()> {
-    for (key, is_right) in HEAD {
-        if !chunk.get(key).is_some_and(is_right) {
-            return Err(format!("`{key}` is wrong"));
-        }
-    }
-    (chunk["object"] == object)
-        .then_some(())
-        .ok_or_else(|| "another object".into())
+    let expected = [
+        ("id", json!("chatcmpl-1")),
+        ("object", json!(object)),
+        ("created", json!(7)),
+        ("model", json!("m")),
+    ];
+    let wrong = expected.iter().find(|(key, value)| chunk[key] != *value);
+    wrong.map_or(Ok(()), |(key, _)| Err(format!("`{key}` is wrong")))
 }
 
 impl Read {

@@ -123,8 +123,11 @@ fn stop_sequences<'a>(fields: &mut Fields<'a>) -> Result<Vec<Text<'a>>, DecodeEr
     items.into_iter().enumerate().map(text).collect()
 }
 
-/// A schema is a schema everywhere; other formats are not (`json_object`, the
-/// grammars of some servers). `strict` says nothing: the inner form's schemas
+/// What asks for JSON where no parameter does.
+const JSON_OBJECT: &str = "Answer with one JSON object and nothing else.";
+
+/// A schema is a schema everywhere. Other formats are not (the grammars of some
+/// servers), but `json_object` can be said in words. `strict` says nothing: the inner form's schemas
 /// always bind.
 fn response_format<'a>(
     fields: &mut Fields<'a>,
@@ -138,6 +141,14 @@ fn response_format<'a>(
     let mut format = Fields::of(raw, at)?;
     match &*required(format.take_str("type", at)?, at, "type")? {
         "text" => {}
+        "json_object" => {
+            request.system.push(Block::Text {
+                text: Text::new(JSON_OBJECT),
+                extras: Vec::new(),
+            });
+            request.extras.push((Cow::Borrowed("response_format"), raw));
+            return Ok(());
+        }
         "json_schema" => {
             let schema = format.take_object("json_schema", at)?;
             let mut schema = required(schema, at, "json_schema")?;
@@ -434,7 +445,7 @@ mod tests {
                 &format!(
                     r#"[{{"role":"assistant","tool_calls":[{{"id":"1","function":{{"name":"f","arguments":"{bad}"}}}}]}}]"#
                 ),
-                "messages[0].tool_calls[0].function.arguments: expected the text of a JSON object",
+                &format!(r#"assistant: call(1 f {{"unparsed_arguments":"{bad}"}})+[arguments]"#),
             );
         }
         check(
