@@ -5,7 +5,7 @@
 use std::fmt;
 
 use sluice_codec::dialect::{chat, messages};
-use sluice_codec::ir::{Event, Losses, Sink};
+use sluice_codec::ir::{Event, Losses, Refused, Request, Sink};
 use sluice_codec::json::Member;
 use sluice_codec::sse::FrameReader;
 
@@ -88,43 +88,10 @@ impl Pairing {
         if self == CM {
             chat::check_translatable(&request).map_err(refused)?;
         }
+        let body = (self.client == self.upstream).then_some(body);
         match self.upstream {
-            Dialect::Messages => {
-                let encoded = match self.client {
-                    Dialect::Messages => messages::forward_request(body, &request, UPSTREAM)
-                        .map_err(|error| error.to_string())?,
-                    Dialect::Chat => {
-                        messages::encode_request(&request, UPSTREAM).map_err(refused)?
-                    }
-                };
-                let options = messages::AnswerOptions::new(&request, 7);
-                Ok(Sent {
-                    body: encoded.body,
-                    members: encoded.members,
-                    losses: encoded.losses,
-                    decoder: Decoder::Messages(Box::new(messages::AnswerDecoder::new(options))),
-                })
-            }
-            Dialect::Chat => {
-                let options = chat::EncodeOptions {
-                    model: UPSTREAM,
-                    accent,
-                    family,
-                };
-                let encoded = match self.client {
-                    Dialect::Messages => chat::encode_request(&request, options),
-                    Dialect::Chat => chat::forward_request(body, &request, options),
-                };
-                let encoded = encoded.map_err(refused)?;
-                let options = chat::DecodeOptions::new(&request, encoded.names, family, 7)
-                    .with_accent(accent);
-                Ok(Sent {
-                    body: encoded.body,
-                    members: encoded.members,
-                    losses: encoded.losses,
-                    decoder: Decoder::Chat(Box::new(chat::StreamDecoder::new(options))),
-                })
-            }
+            Dialect::Chat => to_chat(body, &request, accent, family),
+            Dialect::Messages => to_messages(body, &request),
         }
     }
 
@@ -154,7 +121,51 @@ impl Pairing {
     }
 }
 
-fn refused(refused: sluice_codec::ir::Refused) -> String {
+/// For a Chat upstream; `body` is what the request was decoded from, if that is of
+/// the same dialect.
+fn to_chat(
+    body: Option<&str>,
+    request: &Request<'_>,
+    accent: &chat::Accent,
+    family: &str,
+) -> Result<Sent, String> {
+    let options = chat::EncodeOptions {
+        model: UPSTREAM,
+        accent,
+        family,
+    };
+    let encoded = match body {
+        Some(body) => chat::forward_request(body, request, options),
+        None => chat::encode_request(request, options),
+    };
+    let encoded = encoded.map_err(refused)?;
+    let options = chat::DecodeOptions::new(request, encoded.names, family, 7).with_accent(accent);
+    Ok(Sent {
+        body: encoded.body,
+        members: encoded.members,
+        losses: encoded.losses,
+        decoder: Decoder::Chat(Box::new(chat::StreamDecoder::new(options))),
+    })
+}
+
+/// For a Messages upstream, likewise.
+fn to_messages(body: Option<&str>, request: &Request<'_>) -> Result<Sent, String> {
+    let encoded = match body {
+        Some(body) => {
+            messages::forward_request(body, request, UPSTREAM).map_err(|error| error.to_string())?
+        }
+        None => messages::encode_request(request, UPSTREAM).map_err(refused)?,
+    };
+    let options = messages::AnswerOptions::new(request, 7);
+    Ok(Sent {
+        body: encoded.body,
+        members: encoded.members,
+        losses: encoded.losses,
+        decoder: Decoder::Messages(Box::new(messages::AnswerDecoder::new(options))),
+    })
+}
+
+fn refused(refused: Refused) -> String {
     format!("{}: {}", refused.path, refused.message)
 }
 

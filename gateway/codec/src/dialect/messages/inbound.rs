@@ -193,7 +193,10 @@ impl AnswerDecoder {
             // OpenAI's mark of the end, on servers that speak both dialects.
             b"" | b"[DONE]" => {}
             data => match serde_json::from_slice::<Fields<'_>>(data) {
-                Ok(fields) if self.is_early(&fields) => self.hold(data, sink),
+                Ok(fields) if self.is_early(&fields) => {
+                    self.held.blocks += usize::from(fields.peek("content_block").is_some());
+                    self.hold(data, sink);
+                }
                 Ok(fields) => self.object(fields, sink),
                 Err(_) => self.report_once("stream", "a frame that is no JSON object was skipped"),
             },
@@ -421,11 +424,7 @@ impl AnswerDecoder {
         if self.ended {
             return;
         }
-        self.block_stop(sink);
-        while !self.held.frames.is_empty() {
-            self.release(sink);
-            self.block_stop(sink);
-        }
+        self.release_all(sink);
         let reason = match self.reason.take() {
             Some(reason) => self.reconciled(reason),
             None if !self.answered => {
@@ -435,8 +434,7 @@ impl AnswerDecoder {
                 let message = "the upstream closed early, without a stop reason";
                 return self.fail("api_error", message, sink);
             }
-            None if self.calls > 0 => StopReason::ToolUse,
-            None => StopReason::EndTurn,
+            None => self.reconciled(StopReason::EndTurn),
         };
         self.ended = true;
         if let Some(usage) = self.usage.take() {
@@ -463,6 +461,7 @@ impl AnswerDecoder {
     }
 
     fn fail(&mut self, kind: &str, message: &str, sink: Sink<'_>) {
+        self.release_all(sink);
         self.ended = true;
         self.sequencer.error(kind, message, sink);
     }
@@ -497,9 +496,6 @@ impl AnswerDecoder {
     }
 
     fn hold(&mut self, data: &[u8], sink: Sink<'_>) {
-        const START: &[u8] = b"content_block_start";
-        let is_start = data.windows(START.len()).any(|window| window == START);
-        self.held.blocks += usize::from(is_start);
         self.held.bytes += data.len();
         self.held.frames.push(data.to_owned());
         if self.held.bytes > HELD_BYTES_MAX || self.held.blocks > HELD_BLOCKS_MAX {
@@ -513,6 +509,15 @@ impl AnswerDecoder {
     fn release(&mut self, sink: Sink<'_>) {
         for data in std::mem::take(&mut self.held).frames {
             self.frame(&data, sink);
+        }
+    }
+
+    /// Nothing more comes: blocks end, and none waits any longer.
+    fn release_all(&mut self, sink: Sink<'_>) {
+        self.block_stop(sink);
+        while !self.held.frames.is_empty() {
+            self.release(sink);
+            self.block_stop(sink);
         }
     }
 
