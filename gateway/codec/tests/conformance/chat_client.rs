@@ -445,7 +445,8 @@ pub(crate) fn error_of(rest: &str) -> String {
     let (kind, message) = rest.split_once(' ').unwrap_or((rest, ""));
     let kind = match kind {
         "invalid_request_error" | "request_too_large"
-            if message.starts_with("prompt is too long") =>
+            if message.starts_with("prompt is too long")
+                || message.contains("exceed context limit") =>
         {
             "invalid_request_error context_length_exceeded"
         }

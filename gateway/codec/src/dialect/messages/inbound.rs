@@ -1047,6 +1047,36 @@ mod tests {
     }
 
     #[test]
+    fn calls_wait_for_each_other_within_bounds() {
+        let start = |i: usize| {
+            format!(
+                r#"{{"type":"content_block_start","index":{i},"content_block":{{"type":"tool_use","id":"c{i}","name":"A","input":{{}}}}}}"#
+            )
+        };
+        let input = |i: usize| {
+            format!(
+                r#"{{"type":"content_block_delta","index":{i},"delta":{{"type":"input_json_delta","partial_json":"{{\"i\":{i}}}"}}}}"#
+            )
+        };
+        let all = |calls: usize| {
+            let mut frames = vec![START.to_owned()];
+            frames.extend((0..calls).map(start));
+            frames.extend((0..calls).map(input));
+            frames.push(STOP.to_owned());
+            let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+            let answer = whole(of_stream(&[sse(&frames).as_bytes()]));
+            let blocks = answer["content"].as_array().unwrap().iter();
+            blocks
+                .map(|block| block["input"]["i"].as_u64())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(all(40), (0..40).map(Some).collect::<Vec<_>>());
+        // Of too many, the last ones are whole, and none is missing.
+        let many = all(200);
+        assert_eq!((many.len(), many[199]), (200, Some(199)));
+    }
+
+    #[test]
     fn failures_are_errors() {
         let error = |kind: &str, message: &str| json!({ "error": kind, "message": message });
         let overloaded =
