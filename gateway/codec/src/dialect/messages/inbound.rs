@@ -488,9 +488,10 @@ impl AnswerDecoder {
         if index.is_none() || open.index.is_none() || index == open.index {
             return false;
         }
+        let others_wait = !self.held.frames.is_empty();
         match fields.peek("type").and_then(as_str).as_deref() {
-            Some("content_block_start") => !self.held.frames.is_empty() || !open.is_whole(),
-            Some("content_block_delta" | "content_block_stop") => !self.held.frames.is_empty(),
+            Some("content_block_start" | "content_block_delta") => others_wait || !open.is_whole(),
+            Some("content_block_stop") => others_wait,
             _ => false,
         }
     }
