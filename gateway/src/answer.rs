@@ -7,6 +7,7 @@
 //! into what the client can have. Nobody pulls when the client has left, and
 //! dropping the answer aborts the upstream's request.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,9 +18,10 @@ use sluice_codec::sse::FrameReader;
 
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat, Decoder, Encoder};
-use crate::config::Limits;
+use crate::config::Upstream;
 use crate::error::Error;
 use crate::hook::{Document, Ending, Flow, Refusal, Session, Stage, Verdict};
+use crate::snapshot::Snapshot;
 use crate::upstream::{self, SendError};
 
 /// How long a finished answer waits for token counts and the end, in ms: some
@@ -42,10 +44,10 @@ pub(crate) struct Terms {
     pub(crate) decoder: Decoder,
     /// How the client is answered.
     pub(crate) format: ClientFormat,
-    /// Times.
-    pub(crate) limits: Limits,
-    /// The upstream's name, for messages.
-    pub(crate) upstream: String,
+    /// The call's world.
+    pub(crate) world: Arc<Snapshot>,
+    /// Which of the world's upstreams answers.
+    pub(crate) upstream: usize,
     /// The model's name as the client asked for it.
     pub(crate) model: String,
     /// Whether the client wants a stream.
@@ -63,8 +65,8 @@ pub(crate) struct Answer {
     /// Keeps the events lawful after hooks had them; unused where none watches.
     sequencer: Sequencer,
     delivery: Delivery,
-    limits: Limits,
-    upstream: String,
+    world: Arc<Snapshot>,
+    upstream: usize,
     model: String,
     stream: bool,
     /// What the client's dialect could not carry.
@@ -143,12 +145,16 @@ impl Answer {
                 usage: None,
                 failure: None,
             },
-            limits: terms.limits,
+            world: terms.world,
             upstream: terms.upstream,
             model: terms.model,
             stream: terms.stream,
             losses: Losses::default(),
         })
+    }
+
+    fn upstream(&self) -> &Upstream {
+        &self.world.config.upstreams[self.upstream]
     }
 
     /// The session, for another attempt.
@@ -169,7 +175,7 @@ impl Answer {
             .failure
             .take_if(|_| !(streams && self.delivery.begun));
         if let Some((kind, message)) = failure {
-            return Err(Error::upstream_kind(&self.upstream, &kind, &message));
+            return Err(Error::upstream_kind(&self.upstream().name, &kind, &message));
         }
         self.drain();
         let body = match &mut self.delivery.form {
@@ -195,7 +201,7 @@ impl Answer {
 
     /// The next bytes of the stream; none at its end.
     async fn next(&mut self, call: &mut Call) -> Option<Bytes> {
-        let pause = Duration::from_millis(self.limits.ping_interval_ms);
+        let pause = Duration::from_millis(self.world.config.limits.ping_interval_ms);
         loop {
             if !self.delivery.out.is_empty() {
                 return Some(std::mem::take(&mut self.delivery.out).into());
@@ -219,7 +225,7 @@ impl Answer {
         let idle_ms = if self.source.decoder.is_finished() {
             AFTERMATH_MS
         } else {
-            self.limits.idle_timeout_ms
+            self.world.config.limits.idle_timeout_ms
         };
         let idle_left =
             Duration::from_millis(idle_ms).saturating_sub(self.source.last_byte.elapsed());
@@ -230,7 +236,9 @@ impl Answer {
         let mut events = Vec::new();
         {
             let (watched, delivery) = (self.watched, &mut self.delivery);
+            let upstream = &self.world.config.upstreams[self.upstream];
             let mut sink = |event: Event<'_>| {
+                let event = scrubbed(event, upstream);
                 if watched {
                     events.push(event.into_owned())
                 } else {
@@ -346,11 +354,24 @@ impl Answer {
 
     fn conclude(&mut self, call: &mut Call) {
         match self.delivery.failure.take() {
-            Some((kind, message)) => {
-                call.failed(&Error::upstream_kind(&self.upstream, &kind, &message))
-            }
+            Some((kind, message)) => call.failed(&Error::upstream_kind(
+                &self.upstream().name,
+                &kind,
+                &message,
+            )),
             None => call.answered(),
         }
+    }
+}
+
+/// Upstreams quote the key they refuse.
+fn scrubbed<'e>(event: Event<'e>, upstream: &Upstream) -> Event<'e> {
+    match event {
+        Event::Error { kind, message } => Event::Error {
+            kind,
+            message: upstream.scrubbed(message),
+        },
+        other => other,
     }
 }
 

@@ -145,7 +145,7 @@ impl Drop for Call {
             input_tokens = usage.input,
             output_tokens = usage.output,
             cached_tokens = usage.cache_read,
-            losses = self.losses.count(),
+            losses = self.losses_header().as_deref().unwrap_or(""),
             edits = %self.edits.join("; "),
             hook_failures = %self.hook_failures.join("; "),
             "Call finished."

@@ -204,10 +204,13 @@ pub(crate) fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> Upstre
     }
 }
 
-/// Headers of an upstream's answer that clients of its dialect read.
+/// Headers of an upstream's answer that clients read, whatever its status: what
+/// is left of a quota, and when to try again.
 pub(crate) fn is_passed_back(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("anthropic-ratelimit-") || name.starts_with("x-ratelimit-")
+    name.starts_with("anthropic-ratelimit-")
+        || name.starts_with("x-ratelimit-")
+        || matches!(name, "retry-after" | "retry-after-ms" | "x-should-retry")
 }
 
 // === what the client reads ===

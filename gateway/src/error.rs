@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue};
 use sluice_codec::dialect::messages::{kind_of_status, status_of_kind};
 use sluice_codec::fields::DecodeError;
 use sluice_codec::ir::{Losses, Refused};
@@ -33,8 +35,9 @@ pub struct Error {
     pub message: String,
     /// Machine-readable details, JSON text.
     pub details: Option<&'static str>,
-    /// Value of `retry-after`, as the upstream gave it or in seconds.
-    pub retry_after: Option<String>,
+    /// Headers for the client: when to try again, what is left of a quota. Boxed,
+    /// since most errors have none.
+    pub headers: Option<Box<HeaderMap>>,
     /// Whether the same request can ever succeed: clients retry for minutes
     /// unless they are told that it cannot.
     pub hopeless: bool,
@@ -50,7 +53,7 @@ impl Error {
             kind: Cow::Borrowed(kind_of_status(status)),
             message: message.into(),
             details: None,
-            retry_after: None,
+            headers: None,
             hopeless: false,
             try_next: false,
         }
@@ -66,9 +69,11 @@ impl Error {
 
     /// The client showed no key, or an unknown one.
     pub fn unauthorised() -> Self {
+        // Claude Code shows "Not logged in, please run /login" instead of any
+        // message that names the header `x-api-key` (2.1.330, seen 2026-11).
         Self::client(
             401,
-            "no valid API key: send one of the gateway's keys as `x-api-key` or bearer token",
+            "no valid API key: send one of the gateway's keys as bearer token",
         )
     }
 
@@ -162,9 +167,7 @@ impl Error {
         } else {
             403
         };
-        let retry_after = refusal
-            .retry_after_ms
-            .map(|ms| ms.div_ceil(1_000).to_string());
+        let retry_after = refusal.retry_after_ms.map(|ms| ms.div_ceil(1_000));
         Self {
             kind: if refusal.code.is_empty() {
                 Cow::Borrowed(kind_of_status(status))
@@ -172,7 +175,10 @@ impl Error {
                 Cow::Owned(refusal.code)
             },
             hopeless: retry_after.is_none(),
-            retry_after,
+            headers: retry_after.map(|value| {
+                let headers = [(RETRY_AFTER, HeaderValue::from(value))];
+                Box::new(HeaderMap::from_iter(headers))
+            }),
             ..Self::new(Origin::Hook, status, refusal.message)
         }
     }

@@ -10,6 +10,7 @@
 //!
 //! Knows codec, route, provider, hooks and upstream; never the HTTP server.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage};
 
@@ -27,7 +29,7 @@ use crate::config::{OnLoss, Upstream};
 use crate::error::Error;
 use crate::hook::{self, AttemptFacts, Document, Facts, Session, Stage, Verdict};
 use crate::provider::Dialect;
-use crate::route;
+use crate::route::{self, Resolved};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Endpoint};
 
@@ -146,13 +148,12 @@ async fn serve(
     })?;
     let mut failure = None;
     for target in targets {
-        let upstream = &world.config.upstreams[target.upstream];
         let attempt = Attempt {
             world,
             client: &inbound,
-            upstream,
+            upstream: &world.config.upstreams[target.upstream],
             endpoint: &world.endpoints[target.upstream],
-            model: &target.model,
+            target: &target,
             on_loss: route.on_loss,
         };
         // 5. to 7. Encode, hooks on the upstream's request, send.
@@ -272,7 +273,7 @@ struct Attempt<'w> {
     client: &'w Client<'w>,
     upstream: &'w Upstream,
     endpoint: &'w Endpoint,
-    model: &'w str,
+    target: &'w Resolved<'w>,
     on_loss: OnLoss,
 }
 
@@ -292,10 +293,10 @@ impl Attempt<'_> {
         request: &Request<'_>,
     ) -> Result<Sent, Error> {
         call.attempts += 1;
-        call.target = Some(format!("{}/{}", self.upstream.name, self.model));
+        call.target = Some(format!("{}/{}", self.upstream.name, self.target.model));
         session.attempt(AttemptFacts {
             upstream: self.upstream.name.clone(),
-            upstream_model: self.model.to_owned(),
+            upstream_model: self.target.model.to_string(),
             upstream_dialect: self.upstream.dialect.name(),
             attempt: call.attempts,
         });
@@ -303,8 +304,13 @@ impl Attempt<'_> {
         // 5. Encode for the target.
         let client = self.client;
         let body = client.body.map(|body| &body[..]);
-        let encoded =
-            codecs::encode_request(client.dialect, body, request, self.upstream, self.model)?;
+        let encoded = codecs::encode_request(
+            client.dialect,
+            body,
+            request,
+            self.upstream,
+            &self.target.model,
+        )?;
         call.losses = encoded.losses;
         if self.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
             return Err(Error::lossy(&call.losses, &self.upstream.name));
@@ -353,8 +359,8 @@ impl Attempt<'_> {
             reply,
             decoder: encoded.decoder,
             format: client.format,
-            limits: limits.clone(),
-            upstream: self.upstream.name.clone(),
+            world: self.world.clone(),
+            upstream: self.target.upstream,
             model: call.model.clone(),
             stream: call.stream,
             // Four bytes a token, until the upstream's own count comes.
@@ -371,24 +377,13 @@ impl Attempt<'_> {
             body.extend_from_slice(&chunk);
         }
         let error = codecs::decode_error(self.upstream.dialect, reply.status, &body);
-        let message = self.scrubbed(error.message);
-        let retry_after = reply.headers.get(http::header::RETRY_AFTER);
+        let message = self.upstream.scrubbed(Cow::Owned(error.message));
         let mut failed = Error::upstream(&self.upstream.name, error.status, &message);
-        failed.retry_after = retry_after
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        failed.headers = Some(Box::new(passed_back(&reply.headers)));
         if let Some(kind) = error.kind {
             failed.kind = kind.into();
         }
         failed
-    }
-
-    /// Upstreams quote the key they refuse.
-    fn scrubbed(&self, message: String) -> String {
-        match &self.upstream.api_key {
-            Some(key) if key.expose().len() >= 4 => message.replace(key.expose(), "[key]"),
-            _ => message,
-        }
     }
 }
 
@@ -487,11 +482,11 @@ fn failed(mut call: Call, error: &Error, format: ClientFormat) -> Reply {
 
 /// `error`, rendered for a client.
 pub(crate) fn error_reply(request_id: &str, error: &Error, format: ClientFormat) -> Reply {
-    let mut headers = HeaderMap::new();
+    let mut headers = error.headers.as_deref().cloned().unwrap_or_default();
     insert(&mut headers, "request-id", Some(request_id));
-    insert(&mut headers, "retry-after", error.retry_after.as_deref());
-    let hopeless = error.hopeless.then_some("false");
-    insert(&mut headers, "x-should-retry", hopeless);
+    if error.hopeless {
+        insert(&mut headers, "x-should-retry", Some("false"));
+    }
     Reply {
         status: error.status,
         headers,
@@ -511,7 +506,15 @@ fn passed_back(headers: &HeaderMap) -> HeaderMap {
     let passed = headers
         .iter()
         .filter(|(name, _)| codecs::is_passed_back(name));
-    passed
+    let mut passed: HeaderMap = passed
         .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+        .collect();
+    // Azure's is the finer one, which Claude Code does not read.
+    if let Some(ms) = passed.get("retry-after-ms")
+        && !passed.contains_key(RETRY_AFTER)
+        && let Some(ms) = ms.to_str().ok().and_then(|ms| ms.parse::<f64>().ok())
+    {
+        passed.insert(RETRY_AFTER, HeaderValue::from((ms / 1_000.0).ceil() as u64));
+    }
+    passed
 }

@@ -241,6 +241,22 @@ async fn pings_while_the_upstream_thinks() {
     assert_eq!(types.last().map(String::as_str), Some("\"message_stop\""));
 }
 
+/// The model has finished, and the upstream says nothing more and hangs up
+/// neither: the answer ends all the same, without the counts.
+#[tokio::test]
+async fn an_answer_ends_although_its_connection_does_not() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let gateway = TestGateway::start(&upstream.config("")).await;
+    speaker.say(chunk(&json!({ "content": "a" })));
+    speaker.say("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n".into());
+    let answer = gateway.client().ask("m", true).await;
+    let message = answer.message();
+    assert_eq!(message["content"], json!([{ "type": "text", "text": "a" }]));
+    assert_eq!(message["stop_reason"], "end_turn");
+    assert!(message["usage"]["output_tokens"].is_u64(), "{message}");
+    speaker.left().await;
+}
+
 #[tokio::test]
 async fn an_upstream_is_left_when_the_client_leaves() {
     let (upstream, speaker) = FakeUpstream::live().await;

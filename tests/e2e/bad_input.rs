@@ -1,7 +1,7 @@
 //! Whatever comes in wrong gets a clear error in the client's dialect.
 
 use serde_json::json;
-use sluice_tests::{FakeUpstream, Script, TestGateway};
+use sluice_tests::{FakeUpstream, Script, TestGateway, chunk};
 
 const LIMITS: &str = "keys: [sk-own]\nlimits: { body_bytes_max: 2000 }\n";
 const KEY: (&str, &str) = ("x-api-key", "sk-own");
@@ -240,6 +240,68 @@ async fn upstreams_that_fail() {
             if status == 429 {
                 assert_eq!(answer.header("retry-after"), "7");
             }
+        }
+    }
+}
+
+/// Headers of an upstream's 429, and what the client reads of them.
+#[tokio::test]
+async fn when_to_try_again() {
+    let date = "Wed, 25 Nov 2026 03:00:00 GMT";
+    for (given, expected) in [
+        (
+            vec![("retry-after", "3600")],
+            vec![("retry-after", "3600"), ("x-should-retry", "")],
+        ),
+        (vec![("retry-after", date)], vec![("retry-after", date)]),
+        (
+            vec![("retry-after-ms", "1200.5")],
+            vec![("retry-after-ms", "1200.5"), ("retry-after", "2")],
+        ),
+        (
+            vec![("retry-after-ms", "900"), ("retry-after", "1")],
+            vec![("retry-after-ms", "900"), ("retry-after", "1")],
+        ),
+        (
+            vec![("retry-after-ms", "soon"), ("x-should-retry", "true")],
+            vec![("retry-after", ""), ("x-should-retry", "true")],
+        ),
+        (
+            vec![
+                ("anthropic-ratelimit-unified-status", "rejected"),
+                ("set-cookie", "a=b"),
+            ],
+            vec![
+                ("anthropic-ratelimit-unified-status", "rejected"),
+                ("set-cookie", ""),
+            ],
+        ),
+    ] {
+        let headers = given.clone();
+        let upstream =
+            FakeUpstream::start(move |_| Script::Whole(429, headers.clone(), "{}".into())).await;
+        let gateway = TestGateway::start(&upstream.config("")).await;
+        let answer = gateway.client().ask("m", true).await;
+        assert_eq!(answer.status, 429);
+        for (name, value) in expected {
+            assert_eq!(answer.header(name), value, "{given:?}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_a_stream_quotes_is_struck_out() {
+    let error = json!({ "error": { "message": "bad key sk-upstream-secret" } });
+    let error = format!("data: {error}\n\n");
+    let text = chunk(&json!({ "content": "a" }));
+    for pieces in [vec![error.clone()], vec![text, error]] {
+        let upstream = FakeUpstream::start(move |_| Script::Pieces(pieces.clone())).await;
+        let gateway = TestGateway::start(&upstream.config("")).await;
+        for stream in [true, false] {
+            let answer = gateway.client().ask("m", stream).await;
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(body.contains("bad key [key]"), "{body}");
+            assert!(!body.contains("sk-upstream-secret"), "{body}");
         }
     }
 }

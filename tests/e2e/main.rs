@@ -8,4 +8,5 @@ mod endpoints;
 mod hooks;
 mod reload;
 mod requests;
+mod sessions;
 mod tidy;

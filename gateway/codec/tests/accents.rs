@@ -566,6 +566,44 @@ fn limits_and_names() {
     assert_eq!(body["messages"][1]["content"], "");
 }
 
+#[test]
+fn user_after_tool() {
+    let mut messages = called("t", None);
+    let roles = |accent: Value, messages: &Value| -> Vec<String> {
+        let request = json!({ "model": "m", "messages": messages });
+        let (body, _) = encoded(&accent, &request);
+        let messages = body["messages"].as_array().unwrap();
+        let role = |message: &Value| message["role"].as_str().unwrap().to_owned();
+        messages.iter().map(role).collect()
+    };
+    let strict = || json!({ "user_after_tool": false });
+    let plain = ["user", "assistant", "tool", "assistant"];
+    assert_eq!(roles(strict(), &messages), plain);
+    // A word beside the result, and one after it.
+    messages[3] = json!({ "role": "system", "content": "b" });
+    for accent in [
+        strict(),
+        json!({ "user_after_tool": false, "mid_system": "native" }),
+    ] {
+        let last = if accent["mid_system"] == "native" {
+            "system"
+        } else {
+            "user"
+        };
+        let expected = ["user", "assistant", "tool", "assistant", last];
+        assert_eq!(roles(accent, &messages), expected);
+    }
+    let usual = ["user", "assistant", "tool", "user"];
+    assert_eq!(roles(json!({}), &messages), usual);
+    let content = messages[2]["content"].as_array_mut().unwrap();
+    content.push(json!({ "type": "text", "text": "go on" }));
+    messages.as_array_mut().unwrap().pop();
+    assert_eq!(
+        roles(strict(), &messages),
+        ["user", "assistant", "tool", "assistant", "user"]
+    );
+}
+
 /// What is written for a message depends on it and earlier ones alone.
 #[test]
 fn the_next_turn_begins_with_this_one() {
@@ -575,6 +613,7 @@ fn the_next_turn_begins_with_this_one() {
         json!({ "reasoning_back": "always", "tool_ids": "alphanumeric9", "schema": "gemini" }),
         json!({ "reasoning_back": "parts", "content": "strings", "mid_system": "native" }),
         json!({ "reasoning_back": "tags", "tool_ids": "max40", "empty_content": "empty" }),
+        json!({ "user_after_tool": false, "tool_choice": ["auto"] }),
     ] {
         let messages = |count: usize| {
             let turns = &history.as_array().unwrap()[..count];

@@ -312,6 +312,7 @@ mod tests {
             &[
                 r#""content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]"#,
                 r#""strict":true"#,
+                r#"{"role":"assistant","content":"I have read the result."},{"role":"user""#,
             ],
             &[
                 "toolu_",

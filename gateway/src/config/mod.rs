@@ -19,6 +19,7 @@ pub mod watch;
 
 pub use diagnostic::{Diagnostic, Severity};
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
@@ -272,6 +273,10 @@ impl Default for Limits {
     }
 }
 
+/// What is shorter is looked for in no message: words would be struck out that
+/// give nothing away.
+const SECRET_BYTES_MIN: usize = 4;
+
 /// A configured endpoint of a provider.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -291,6 +296,19 @@ pub struct Upstream {
     pub headers: Vec<(String, Secret)>,
     /// How the endpoint deviates from its dialect.
     pub accent: sluice_codec::dialect::chat::Accent,
+}
+
+impl Upstream {
+    /// `message` of the upstream's, without the keys that it quotes.
+    pub fn scrubbed<'m>(&self, mut message: Cow<'m, str>) -> Cow<'m, str> {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        for secret in self.api_key.iter().chain(headers).map(Secret::expose) {
+            if secret.len() >= SECRET_BYTES_MIN && message.contains(secret) {
+                message = Cow::Owned(message.replace(secret, "[key]"));
+            }
+        }
+        message
+    }
 }
 
 /// Requested model names, in file order.

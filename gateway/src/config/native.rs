@@ -294,6 +294,7 @@ pub(super) const ACCENT: [&str; 26] = [
     "stream_only",
     "stream_usage",
     "stop_max",
+    "user_after_tool",
     "content",
     "empty_content",
     "images",

@@ -64,7 +64,8 @@ const REASONS: &[(&[&str], &[Pairing], &str)] = &[
         MESSAGES_UPSTREAMS,
         "no counts after `message_delta`, which ends it",
     ),
-    (&["ER08"], MESSAGES_UPSTREAMS, WHATEVER),
+    (&["ER08"], &[CM, CC, MM], WHATEVER),
+    (&["US10"], &[CC], WHATEVER),
     (&["ER09", "ER10", "ER11"], &[CM, CC, MM], WHATEVER),
     (&["RQ29"], &[MM], "forwarded as every other message is"),
     (

@@ -44,6 +44,9 @@ pub struct Accent {
     pub stream_usage: bool,
     /// Most `stop` sequences; the answer is cut at further ones here.
     pub stop_max: usize,
+    /// Whether a user's word may follow a tool's result at once; otherwise one of
+    /// the model's stands between.
+    pub user_after_tool: bool,
     /// What `content` may be.
     pub content: Content,
     /// What an assistant message that only calls tools has as `content`.
@@ -85,6 +88,7 @@ impl Default for Accent {
             stream_only: false,
             stream_usage: true,
             stop_max: 4,
+            user_after_tool: true,
             content: Content::Parts,
             empty_content: EmptyContent::Null,
             images: true,

@@ -14,6 +14,7 @@ mod details;
 mod envelope;
 mod error;
 mod ids;
+mod lesson;
 mod members;
 mod names;
 mod replay;

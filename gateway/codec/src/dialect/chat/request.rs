@@ -40,6 +40,10 @@ const BILLING_LINE: &str = "x-anthropic-billing-header";
 /// What stands in for a tool result that the conversation lacks.
 const NO_RESULT: &str = "[no result was recorded for this call]";
 
+/// What the model says between a tool's result and the user's next word, where
+/// the one may not follow the other.
+const BETWEEN: &str = "I have read the result.";
+
 /// Top-level members without which the answer would be another one.
 const REFUSED: [(&str, &str, Option<&str>); 2] = [
     (
@@ -103,6 +107,7 @@ pub fn encode_request(
         ids: Ids::default(),
         plan: Plan::default(),
         instructions: Vec::new(),
+        after_tool: false,
         out: Vec::new(),
     };
     encoder.plan();
@@ -134,6 +139,8 @@ struct Encoder<'r, 'o> {
     plan: Plan<'r>,
     /// What the conversation ends with, for want of parameters that say it.
     instructions: Vec<String>,
+    /// Whether the message before is a tool's.
+    after_tool: bool,
     /// The messages array being written.
     out: Vec<u8>,
 }
@@ -180,6 +187,12 @@ impl<'r> Encoder<'r, '_> {
 
     /// Begin a message; the caller writes its members and calls `end_message`.
     fn begin_message(&mut self, role: &str) {
+        let after_tool = std::mem::replace(&mut self.after_tool, role == "tool");
+        if after_tool && !self.accent.user_after_tool && !matches!(role, "tool" | "assistant") {
+            self.begin_message("assistant");
+            write_str(&mut self.out, BETWEEN);
+            self.end_message();
+        }
         if self.out.last() != Some(&b'[') {
             self.out.push(b',');
         }

@@ -21,7 +21,7 @@ pub(crate) static ACCENTS: LazyLock<Vec<Accent>> = LazyLock::new(|| {
         { "schema": "moonshot", "tool_choice": ["auto", "none", "named"], "reasoning_back": "always",
           "reasoning_placeholder": "\"\n", "reasoning_ask": "thinking_kept", "stop_max": 1, "efforts": ["high"],
           "drop": ["temperature", "user"], "add": { "x": { "y": [1] }, "model": "never" } },
-        { "schema": "cerebras", "reasoning_back": "parts", "reasoning_ask": "enable_thinking",
+        { "schema": "cerebras", "reasoning_back": "parts", "reasoning_ask": "enable_thinking", "user_after_tool": false,
           "params": ["model", "messages", "tools", "max_tokens"] },
         { "reasoning_back": "never", "reasoning_ask": "none" },
         { "reasoning_back": "reasoning", "reasoning_ask": "thinking_effort" },

@@ -9,8 +9,9 @@
 //! top_k, user, parallel_tool_calls,
 //! reasoning_effort                   -> gone, where the endpoint has no such thing
 //! messages[].reasoning_content, ...  -> as this endpoint gave it, if our signature
-//!                                       says that it did; under the name that it
-//!                                       may come back in; or gone
+//!                                       says that it did; else in the place it may
+//!                                       come back in; or gone; and there on each,
+//!                                       where the endpoint demands it
 //! stream                             -> true, where the endpoint does nothing else
 //! params, drop, add of the accent    -> as they say
 //! ```
@@ -34,7 +35,7 @@ use crate::dialect::chat::replay::{FOREIGN, Replay};
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
 use crate::fields::{Extras, Fields, Path};
 use crate::ir::{Losses, Refused, Request};
-use crate::json::{ObjectWriter, Text, as_count, write_array, write_count};
+use crate::json::{ObjectWriter, Text, as_count, as_str, write_array, write_count};
 
 /// Forward `body`, from which `request` was decoded, to one target.
 pub fn forward_request(
@@ -98,6 +99,9 @@ fn last_of_each(members: Extras<'_>) -> Extras<'_> {
     kept.reverse();
     kept
 }
+
+/// Why reasoning does not go back.
+const LOST: &str = "reasoning goes back only to an upstream that takes it, and gave it";
 
 struct Forwarder<'o> {
     options: EncodeOptions<'o>,
@@ -215,47 +219,111 @@ impl Forwarder<'_> {
             Ok(fields) => last_of_each(fields.rest()),
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
-        let is_reasoning = |key: &str| REASONING.contains(&key) || key == "reasoning_details";
-        let signatures = signatures(&members);
-        let is_placeless = !members.iter().any(|(key, _)| is_reasoning(key));
-        if is_placeless && !self.wants_placeholder(&members) {
+        let demands = self.accent.reasoning_back == ReasoningBack::Always && is_of_model(&members);
+        if !demands && !members.iter().any(|(key, _)| is_reasoning(key)) {
             return out.extend_from_slice(raw.get().as_bytes());
-        }
-        if is_placeless || self.is_from_here(&signatures) {
-            return self.replayed(out, index, &members, &signatures);
         }
         let root = Path::Root;
         let at = root.key("messages");
         let at = at.index(index);
+        let signatures = signatures(&members);
+        if self.is_from_here(&signatures) {
+            return self.replayed(out, index, &members, &signatures);
+        }
         let goes_back = self.accent.reasoning_back != ReasoningBack::Never && signatures.is_empty();
+        let inside = self.inside_content(&members).filter(|_| goes_back);
         let mut message = ObjectWriter::with_capacity(raw.get().len());
-        let mut reasoned = false;
+        let (mut reasoned, mut has_content) = (false, false);
         for (key, raw) in &members {
-            let value = match &**key {
-                "reasoning_details" => foreign_details(raw),
-                _ => Some(Cow::Borrowed(raw.get())),
-            };
-            let Some(value) = value else { continue };
-            if !is_reasoning(key) || value == "null" {
-                message.raw(key, &value);
-            } else if !goes_back {
-                self.losses.report(
-                    at.key(key),
-                    "reasoning goes back only to an upstream that takes it, and gave it",
-                );
-            } else if key == "reasoning_details" {
-                message.raw(key, &value);
-            } else {
-                match self.reasoning_name() {
-                    None => message.raw(key, &value),
-                    // Two names held the same text.
-                    Some(_) if reasoned => {}
-                    Some(name) => message.raw(name, &value),
+            match &**key {
+                "content" => {
+                    has_content = true;
+                    self.content(&mut message, inside, Some(raw));
                 }
-                reasoned = true;
+                key if !is_reasoning(key) => message.raw(key, raw.get()),
+                // It says nothing, but an endpoint may refuse the very name.
+                key if raw.get() == "null" => {
+                    if self.accent.reasoning_back == ReasoningBack::Same {
+                        message.raw(key, "null");
+                    }
+                }
+                "reasoning_details" => match foreign_details(raw) {
+                    Some(given) if goes_back && !self.is_in_content() => message.raw(key, &given),
+                    Some(_) => self.losses.report(at.key(key), LOST),
+                    None => {}
+                },
+                key if !goes_back || self.is_in_content() && !raw.get().starts_with('"') => {
+                    self.losses.report(at.key(key), LOST);
+                }
+                key => {
+                    match self.reasoning_name() {
+                        _ if self.is_in_content() => {}
+                        None => message.raw(key, raw.get()),
+                        // Two names held the same text.
+                        Some(_) if reasoned => {}
+                        Some(name) => message.raw(name, raw.get()),
+                    }
+                    reasoned = true;
+                }
             }
         }
+        if !has_content && inside.is_some() {
+            self.content(&mut message, inside, None);
+        }
+        if demands && !reasoned {
+            message.string("reasoning_content", &self.accent.reasoning_placeholder);
+        }
         out.extend_from_slice(&message.finish().0);
+    }
+
+    /// Whether reasoning goes back inside of `content`.
+    fn is_in_content(&self) -> bool {
+        matches!(
+            self.accent.reasoning_back,
+            ReasoningBack::Parts | ReasoningBack::Tags
+        )
+    }
+
+    /// The text that goes back there: a JSON string, which says something.
+    fn inside_content<'r>(&self, members: &Extras<'r>) -> Option<&'r str> {
+        let said = |(key, raw): &(Cow<'_, str>, &'r RawValue)| {
+            let is_text = raw.get().starts_with('"') && raw.get().len() > 2;
+            (REASONING.contains(&&**key) && is_text).then(|| raw.get())
+        };
+        self.is_in_content()
+            .then(|| members.iter().find_map(said))
+            .flatten()
+    }
+
+    /// A message's `content`, with the reasoning `inside` ahead of what it says.
+    fn content(&self, message: &mut ObjectWriter, inside: Option<&str>, raw: Option<&RawValue>) {
+        let said = raw.map_or("null", RawValue::get);
+        let Some(inside) = inside else {
+            return message.raw("content", said);
+        };
+        let is_tags = self.accent.reasoning_back == ReasoningBack::Tags;
+        let tagged = format!(
+            "\"<think>\\n{}\\n</think>\\n\\n",
+            &inside[1..inside.len() - 1]
+        );
+        let part = match is_tags {
+            true => format!(r#"{{"type":"text","text":{tagged}"}}"#),
+            false => {
+                format!(r#"{{"type":"thinking","thinking":[{{"type":"text","text":{inside}}}]}}"#)
+            }
+        };
+        let parts = said.strip_prefix('[').unwrap_or_default().trim_start();
+        let value = match said.as_bytes().first() {
+            Some(b'"') if is_tags => format!("{tagged}{}", &said[1..]),
+            Some(b'"') if said.len() > 2 => {
+                format!(r#"[{part},{{"type":"text","text":{said}}}]"#)
+            }
+            Some(b'[') if parts.starts_with(']') => format!("[{part}]"),
+            Some(b'[') => format!("[{part},{}", &said[1..]),
+            _ if is_tags => format!("{tagged}\""),
+            _ => format!("[{part}]"),
+        };
+        message.raw("content", &value);
     }
 
     /// Whether all reasoning of a message was given by this endpoint. Without a
@@ -269,16 +337,9 @@ impl Forwarder<'_> {
             && signatures.iter().all(is_ours)
     }
 
-    /// Whether a message of the model's must say that there was no reasoning.
-    fn wants_placeholder(&self, members: &Extras<'_>) -> bool {
-        let mut roles = members.iter().filter(|(key, _)| key == "role");
-        self.accent.reasoning_back == ReasoningBack::Always
-            && roles.any(|(_, raw)| raw.get() == "\"assistant\"")
-    }
-
-    /// A message whose reasoning this endpoint gave, or that had none: it goes back
-    /// as it came, whatever name the client knows it by. The texts of several blocks
-    /// have become one on the way to the client; it goes with the first.
+    /// A message whose reasoning this endpoint gave: it goes back as it came,
+    /// whatever name the client knows it by. The texts of several blocks have become
+    /// one on the way to the client; it goes with the first.
     fn replayed(
         &mut self,
         out: &mut Vec<u8>,
@@ -326,11 +387,10 @@ impl Forwarder<'_> {
         match self.accent.reasoning_back {
             ReasoningBack::Same
             | ReasoningBack::Never
-            | ReasoningBack::Details
             | ReasoningBack::Parts
             | ReasoningBack::Tags => None,
             ReasoningBack::Always | ReasoningBack::ReasoningContent => Some("reasoning_content"),
-            ReasoningBack::Reasoning => Some("reasoning"),
+            ReasoningBack::Reasoning | ReasoningBack::Details => Some("reasoning"),
         }
     }
 }
@@ -375,6 +435,16 @@ fn foreign_details(raw: &RawValue) -> Option<Cow<'_, str>> {
     }
     let texts: Vec<_> = foreign.iter().map(|item| item.get()).collect();
     (!texts.is_empty()).then(|| Cow::Owned(format!("[{}]", texts.join(","))))
+}
+
+fn is_reasoning(key: &str) -> bool {
+    REASONING.contains(&key) || key == "reasoning_details"
+}
+
+/// Whether a message is the model's.
+fn is_of_model(members: &Extras<'_>) -> bool {
+    let mut members = members.iter();
+    members.any(|(key, raw)| key == "role" && as_str(raw).as_deref() == Some("assistant"))
 }
 
 #[cfg(test)]
@@ -525,8 +595,6 @@ mod tests {
         let same = back(ReasoningBack::Same);
         check_message(&same, plain, plain, 0);
         check_message(&same, &ours("here"), r#","reasoning":"r""#, 0);
-        let always = back(ReasoningBack::Always);
-        check_message(&always, "", r#","reasoning_content":"""#, 0);
         check_message(&same, &ours("elsewhere"), "", 1);
         check_message(&back(ReasoningBack::Never), plain, "", 1);
         check_message(
@@ -537,12 +605,94 @@ mod tests {
         );
         let foreign = r#","reasoning_details":[{"id":"x","data":"d"}]"#;
         check_message(&same, foreign, foreign, 0);
+        // What the vendor gave beside the text comes out of the signature again.
+        let loaded = r#","reasoning_content":"r","reasoning_details":[{"id":"sluice1.0","signature":"sluice2.reasoning.4.here[{\"data\":\"d\"},1]"}]"#;
+        let given = r#","reasoning_details":[{"data":"d"},1]"#;
+        check_message(&same, loaded, given, 0);
+        check_message(&back(ReasoningBack::Details), loaded, given, 0);
+        check_message(&back(ReasoningBack::ReasoningContent), loaded, plain, 0);
         check_message(
             &back(ReasoningBack::ReasoningContent),
             r#","reasoning":"r","reasoning_content":"r""#,
             plain,
             0,
         );
+    }
+
+    #[test]
+    fn reasoning_is_on_every_message_where_it_must() {
+        let always = Accent {
+            reasoning_back: ReasoningBack::Always,
+            reasoning_placeholder: " ".to_owned(),
+            ..Accent::default()
+        };
+        let there = r#","reasoning_content":"r""#;
+        let none = r#","reasoning_content":" ""#;
+        check_message(&always, there, there, 0);
+        check_message(&always, "", none, 0);
+        check_message(&always, r#","reasoning_content":null"#, none, 0);
+        let foreign = r#","reasoning":"r","reasoning_details":[{"id":"sluice1.0","signature":"sluice1.reasoning.elsewhere"}]"#;
+        check_message(&always, foreign, none, 1);
+        let body = r#"{"model":"up","messages":[{"role":"user","content":"u"}]}"#;
+        let sent = String::from_utf8(forward(body, &always).body).unwrap();
+        assert_eq!(sent, body);
+    }
+
+    #[test]
+    fn reasoning_goes_back_inside_the_content() {
+        #[track_caller]
+        fn check_content(reasoning_back: ReasoningBack, members: &str, expected: &str) {
+            let accent = Accent {
+                reasoning_back,
+                ..Accent::default()
+            };
+            let whole = |members: &str| {
+                format!(r#"{{"model":"up","messages":[{{"role":"assistant"{members}}}]}}"#)
+            };
+            let sent = forward(&whole(members), &accent);
+            assert_eq!(String::from_utf8(sent.body).unwrap(), whole(expected));
+        }
+        let part = r#"{"type":"thinking","thinking":[{"type":"text","text":"r\n"}]}"#;
+        let text = r#"{"type":"text","text":"t"}"#;
+        let told = r#","reasoning_content":"r\n""#;
+        let calls = r#","name":"n""#;
+        for (content, expected) in [
+            (r#","content":"t""#, format!("[{part},{text}]")),
+            (r#","content":"""#, format!("[{part}]")),
+            (r#","content":null"#, format!("[{part}]")),
+            (r#","content":[ ]"#, format!("[{part}]")),
+            (
+                r#","content":[{"type":"text","text":"t"}]"#,
+                format!("[{part},{text}]"),
+            ),
+        ] {
+            let expected = format!(r#","content":{expected}{calls}"#);
+            check_content(
+                ReasoningBack::Parts,
+                &format!("{content}{told}{calls}"),
+                &expected,
+            );
+        }
+        let absent = format!(r#"{calls},"content":[{part}]"#);
+        check_content(ReasoningBack::Parts, &format!("{told}{calls}"), &absent);
+        let plain = r#","content":"t""#;
+        for silent in ["null", r#""""#] {
+            let members = format!(r#"{plain},"reasoning_content":{silent}"#);
+            check_content(ReasoningBack::Parts, &members, plain);
+        }
+        let tags = r#"<think>\nr\n\n</think>\n\n"#;
+        let cases = [
+            (r#","content":"t""#, format!(r#""{tags}t""#)),
+            (r#","content":null"#, format!(r#""{tags}""#)),
+            (
+                r#","content":[{"type":"text","text":"t"}]"#,
+                format!(r#"[{{"type":"text","text":"{tags}"}},{text}]"#),
+            ),
+        ];
+        for (content, expected) in cases {
+            let expected = format!(r#","content":{expected}"#);
+            check_content(ReasoningBack::Tags, &format!("{content}{told}"), &expected);
+        }
     }
 
     fn any_request() -> impl Strategy<Value = Value> {

@@ -1,0 +1,143 @@
+//! What a refusal teaches about an endpoint: that earlier reasoning must come
+//! back, or must not.
+//!
+//! Vendors differ in it, and their models do, and change their minds. A refusal
+//! names the field, so one more try can be made with the field the other way.
+
+use super::accent::{Accent, ReasoningBack};
+
+/// Fields that hold reasoning.
+const FIELDS: [&str; 4] = [
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "reasoning_text",
+];
+
+/// Words of a refusal that asks for the field; without them it refuses the field.
+const DEMANDS: [&str; 6] = [
+    "missing",
+    "must be passed",
+    "must be provided",
+    "must include",
+    "is required",
+    "required field",
+];
+
+/// What stands where there was no reasoning: some count an empty text as none.
+const PLACEHOLDER: &str = " ";
+
+impl Accent {
+    /// This accent as `refusal`, the message of an upstream's 400 or 422, corrects
+    /// it; none if it is about something else, or teaches nothing new.
+    ///
+    /// - "thinking is enabled but reasoning_content is missing in assistant tool
+    ///   call message at index 2" (Moonshot)
+    /// - "property 'messages.1.reasoning_content' is unsupported" (Groq)
+    pub fn corrected(&self, refusal: &str) -> Option<Self> {
+        if !names_field(refusal) {
+            return None;
+        }
+        let refusal = refusal.to_ascii_lowercase();
+        let demands = DEMANDS.iter().any(|words| refusal.contains(words));
+        let reasoning_back = if demands {
+            ReasoningBack::Always
+        } else {
+            ReasoningBack::Never
+        };
+        if reasoning_back == self.reasoning_back {
+            return None;
+        }
+        let mut corrected = Self {
+            reasoning_back,
+            ..self.clone()
+        };
+        if corrected.reasoning_placeholder.is_empty() {
+            corrected.reasoning_placeholder = PLACEHOLDER.into();
+        }
+        Some(corrected)
+    }
+}
+
+/// Whether a text names one of the fields. `reasoning` is a word as well: it is
+/// the field only as a part of a path, or in quotes.
+fn names_field(text: &str) -> bool {
+    let is_of_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    let mut before = ' ';
+    text.split_inclusive(|c| !is_of_name(c)).any(|piece| {
+        let name = piece.trim_end_matches(|c| !is_of_name(c));
+        let is_marked = matches!(before, '.' | '\'' | '"' | '`');
+        before = piece.chars().next_back().unwrap_or(' ');
+        FIELDS.contains(&name) && (name != "reasoning" || is_marked)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(before: ReasoningBack, refusal: &str, expected: Option<ReasoningBack>) {
+        let accent = Accent {
+            reasoning_back: before,
+            ..Accent::default()
+        };
+        let corrected = accent.corrected(refusal);
+        let after = corrected.as_ref().map(|accent| accent.reasoning_back);
+        assert_eq!(after, expected, "{refusal}");
+    }
+
+    #[test]
+    fn a_refusal_that_names_the_field_teaches() {
+        use ReasoningBack::{Always, Never, Same};
+        let missing = "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2";
+        check(Same, missing, Some(Always));
+        check(Never, missing, Some(Always));
+        check(Always, missing, None);
+        let must = "The `reasoning_content` in the thinking mode must be passed back to the API.";
+        check(Same, must, Some(Always));
+        for refusal in [
+            "property 'messages.1.reasoning_content' is unsupported",
+            "messages.2.assistant.reasoning_content: Extra inputs are not permitted",
+            "Unrecognized request argument supplied: reasoning_details",
+            "'messages.3' : for 'role:assistant' the following must be satisfied[('messages.3' : property 'reasoning' is unsupported)]",
+            "unknown field `reasoning`",
+        ] {
+            check(Same, refusal, Some(Never));
+            check(Always, refusal, Some(Never));
+            check(Never, refusal, None);
+        }
+    }
+
+    #[test]
+    fn other_refusals_teach_nothing() {
+        for refusal in [
+            "",
+            "this model does not support reasoning",
+            "reasoning_effort: unsupported value `max`",
+            "`reasoning_effort` is not permitted",
+            "messages.1.content is missing",
+            "my_reasoning_content",
+        ] {
+            check(ReasoningBack::Same, refusal, None);
+        }
+    }
+
+    #[test]
+    fn a_placeholder_of_the_vendors_stays() {
+        let accent = Accent {
+            reasoning_placeholder: "none".into(),
+            ..Accent::default()
+        };
+        let corrected = accent.corrected("reasoning_content is missing");
+        assert_eq!(
+            corrected.map(|it| it.reasoning_placeholder),
+            Some("none".into())
+        );
+        let corrected = Accent::default().corrected("reasoning_content is missing");
+        assert_eq!(
+            corrected.map(|it| it.reasoning_placeholder),
+            Some(" ".into())
+        );
+    }
+}
