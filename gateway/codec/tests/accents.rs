@@ -398,6 +398,24 @@ fn reasoning_back() {
 }
 
 #[test]
+fn signature_placeholder() {
+    let call = |accent: Value, thinking: Option<Value>| {
+        let request = json!({ "model": "m", "messages": called("t", thinking) });
+        let (body, _) = encoded(&accent, &request);
+        body["messages"][1]["tool_calls"][0]["extra_content"].clone()
+    };
+    let signed = |text: &str| json!({ "google": { "thought_signature": text } });
+    let gemini = json!({ "reasoning_back": "never", "signature_placeholder": "skip" });
+    let own = thought(r#"sluice2.tags.2.up{"calls":{"t":{"google":{"thought_signature":"s"}}}}"#);
+    let other = thought(r#"sluice2.tags.1.x{"calls":{"t":{"google":{"thought_signature":"s"}}}}"#);
+    assert_eq!(call(gemini.clone(), own.clone()), signed("s"));
+    assert_eq!(call(gemini.clone(), other), signed("skip"));
+    assert_eq!(call(gemini, None), signed("skip"));
+    assert_eq!(call(json!({}), own), signed("s"));
+    assert_eq!(call(json!({}), None), Value::Null);
+}
+
+#[test]
 fn reasoning_ask() {
     let adaptive =
         json!({ "thinking": { "type": "adaptive" }, "output_config": { "effort": "max" } });
@@ -587,6 +605,31 @@ fn the_next_turn_begins_with_this_one() {
 }
 
 // === answers ===
+
+#[test]
+fn think_tags() {
+    let chunks = [
+        delta(json!({ "content": "<a>b</a>c" })),
+        json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }),
+    ];
+    let (seen, _) = decoded(&json!({ "think_tags": ["b", "a"] }), &chunks);
+    assert_eq!(seen, ["thinking", "sluice1.tags.up", "text"]);
+    for accent in [json!({}), json!({ "think_tags": [] })] {
+        assert_eq!(decoded(&accent, &chunks).0, ["text"]);
+    }
+}
+
+#[test]
+fn omitted_reasoning() {
+    let chunks = [
+        delta(json!({ "reasoning": "hm" })),
+        json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }),
+    ];
+    let held = json!({ "omitted_reasoning": "hold" });
+    // The client did not ask for that.
+    let (seen, _) = decoded(&held, &chunks);
+    assert_eq!(seen, ["thinking", "sluice1.reasoning.up"]);
+}
 
 /// The signatures and the output tokens that `chunks` lead to.
 fn decoded(accent: &Value, chunks: &[Value]) -> (Vec<String>, u64) {

@@ -244,7 +244,10 @@ mod tests {
         ),
         (
             "gemini",
-            &[r#""stop":["a","b","c","d","e"]"#],
+            &[
+                r#""stop":["a","b","c","d","e"]"#,
+                r#""thought_signature":"skip_thought_signature_validator""#,
+            ],
             &["$schema", "\"hm\""],
         ),
         (

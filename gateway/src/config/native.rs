@@ -276,13 +276,16 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
 }
 
 /// The fields of an accent, to suggest one from.
-pub(super) const ACCENT: [&str; 26] = [
+pub(super) const ACCENT: [&str; 29] = [
     "output_limit",
     "output_limit_max",
     "reasoning_ask",
     "efforts",
     "reasoning_back",
     "reasoning_placeholder",
+    "signature_placeholder",
+    "think_tags",
+    "omitted_reasoning",
     "reasoning_outside",
     "mid_system",
     "tool_choice",

@@ -8,10 +8,12 @@
 //! | `choice` | the only choice of a whole answer, streamed as well             |
 //! | `body`   | a whole answer, byte for byte                                   |
 //!
-//! `request` adds members to the request that the answer belongs to. What is
+//! `request` adds members to the request that the answer belongs to; `accent` has
+//! the vendor options, and `estimate` the prompt's tokens as guessed. What is
 //! expected stands under `answer`; where a client that streams gets something
 //! else than one that does not, under `answer: streamed` and `answer: whole`.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sluice_codec::dialect::chat::{
     Accent, DecodeOptions, EncodeOptions, StreamDecoder, encode_request,
@@ -123,9 +125,29 @@ impl Answer {
         Self {
             stream: given.into_iter().flatten().next(),
             body: body.or_else(|| choice.as_ref().map(of_choice)),
-            request: request(entry.text("request").unwrap_or("{}")),
+            request: asked(entry),
         }
     }
+}
+
+/// The request of an answer. Beside it stands, in members that no request has, what
+/// else its decoder is told.
+fn asked(entry: &Entry) -> String {
+    let mut asked: Value = serde_json::from_str(&request(entry.text("request").unwrap_or("{}")))
+        .expect("requests are JSON");
+    for told in ["accent", "estimate"] {
+        if let Some(text) = entry.text(told) {
+            asked[told] = serde_json::from_str(text).expect("what a decoder is told is JSON");
+        }
+    }
+    asked.to_string()
+}
+
+/// What [`asked`] tells beside the request.
+fn told<T: DeserializeOwned>(request: &str, name: &str) -> Option<T> {
+    let mut request: Value = serde_json::from_str(request).expect("requests are JSON");
+    let told = request.get_mut(name)?.take();
+    Some(serde_json::from_value(told).expect("what a decoder is told has its form"))
 }
 
 /// A Messages request with `members` over the smallest one's.
@@ -230,8 +252,8 @@ fn middle(text: &str) -> usize {
 
 /// The events that the upstream's bytes, in `pieces`, amount to.
 pub(crate) fn decode(pieces: &[&[u8]], request: &str) -> Vec<Event<'static>> {
+    let accent: Accent = told(request, "accent").unwrap_or_default();
     let request = decode_request(request).expect("fixtures are valid requests");
-    let accent = Accent::default();
     let options = EncodeOptions {
         model: "up",
         accent: &accent,
@@ -240,7 +262,8 @@ pub(crate) fn decode(pieces: &[&[u8]], request: &str) -> Vec<Event<'static>> {
     let names = encode_request(&request, options)
         .expect("fixtures can be sent")
         .names;
-    let mut decoder = StreamDecoder::new(DecodeOptions::new(&request, names, "up", 7));
+    let options = DecodeOptions::new(&request, names, "up", 7).with_accent(&accent);
+    let mut decoder = StreamDecoder::new(options);
     let mut events = Vec::new();
     let mut sink = |event: Event<'_>| events.push(event.into_owned());
     // As the gateway does: the first byte tells a body from a stream.

@@ -21,13 +21,15 @@ pub(crate) const TABLES: [(&str, &str); 9] = [
 ];
 
 /// Every section there is: a misspelt one would expect nothing.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 22] = [
+    "accent",
     "answer",
     "body",
     "choice",
     "chunks",
     "elsewhere",
     "error",
+    "estimate",
     "foreign",
     "history",
     "law",

@@ -21,6 +21,14 @@ pub struct Accent {
     pub reasoning_back: ReasoningBack,
     /// What `reasoning_back: always` says where there was no reasoning.
     pub reasoning_placeholder: String,
+    /// What the first call of a message has in the place of a signature that the
+    /// history lacks; without it, such calls go as they are.
+    pub signature_placeholder: Option<String>,
+    /// Names of the tags between which reasoning stands at the head of the text:
+    /// `think` for `<think>`. None where the server takes it out itself.
+    pub think_tags: Vec<String>,
+    /// What becomes of reasoning that the client asked to omit.
+    pub omitted_reasoning: OmittedReasoning,
     /// Whether `completion_tokens` leaves reasoning out: it is added.
     pub reasoning_outside: bool,
     /// What becomes of `system` messages after the first message.
@@ -74,6 +82,13 @@ impl Default for Accent {
             efforts: ["low", "medium", "high"].map(String::from).to_vec(),
             reasoning_back: ReasoningBack::Same,
             reasoning_placeholder: String::new(),
+            signature_placeholder: None,
+            // Qwen, DeepSeek and most others; MiniMax-M3; gpt-oss on Bedrock:
+            // <https://docs.vllm.ai/en/latest/features/reasoning_outputs.html> (seen 2026-11).
+            think_tags: ["think", "mm:think", "reasoning"]
+                .map(String::from)
+                .to_vec(),
+            omitted_reasoning: OmittedReasoning::Send,
             reasoning_outside: false,
             mid_system: MidSystem::Fold,
             tool_choice: vec![Choice::Auto, Choice::None, Choice::Required, Choice::Named],
@@ -153,6 +168,16 @@ pub enum ReasoningBack {
     Parts,
     /// Between `<think>` tags ahead of the text.
     Tags,
+}
+
+/// What becomes of reasoning that the client asked to omit (`display: omitted`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OmittedReasoning {
+    /// Its text is sent all the same: a sign of life, and a small signature.
+    Send,
+    /// It stays in the signature, from which it goes back.
+    Hold,
 }
 
 /// What becomes of `system` messages after the first message.

@@ -16,6 +16,7 @@ mod error;
 mod ids;
 mod members;
 mod names;
+mod payload;
 mod replay;
 mod request;
 mod schema;
@@ -26,8 +27,8 @@ mod typed;
 mod usage;
 
 pub use accent::{
-    Accent, Choice, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
-    ReasoningBack, Schema, ToolIds,
+    Accent, Choice, Content, EmptyContent, MidSystem, OmittedReasoning, OutputLimit, OutputSchema,
+    ReasoningAsk, ReasoningBack, Schema, ToolIds,
 };
 pub use client::{
     ClientRequest, Completion, CompletionStreamEncoder, check_translatable, decode_client_request,

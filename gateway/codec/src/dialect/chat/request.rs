@@ -490,8 +490,8 @@ impl<'r> Encoder<'r, '_> {
                 EmptyContent::Empty => b"\"\"",
             });
         }
-        replay.write_member(&mut self.out);
-        let pending = self.tool_calls(&calls);
+        replay.write_members(&mut self.out);
+        let pending = self.tool_calls(&calls, &mut replay);
         self.end_message();
         pending
     }
@@ -499,6 +499,7 @@ impl<'r> Encoder<'r, '_> {
     fn tool_calls(
         &mut self,
         calls: &[(&'r Cow<'r, str>, &'r Cow<'r, str>, &'r RawValue)],
+        replay: &mut Replay<'r, '_>,
     ) -> Vec<Pending<'r>> {
         let mut pending: Vec<Pending<'r>> = Vec::with_capacity(calls.len());
         if calls.is_empty() {
@@ -514,7 +515,9 @@ impl<'r> Encoder<'r, '_> {
             write_str(out, &names.legal(name));
             out.extend_from_slice(b",\"arguments\":");
             write_str(out, arguments(input));
-            out.extend_from_slice(b"}}");
+            out.push(b'}');
+            replay.write_call_member(out, id, pending.is_empty());
+            out.push(b'}');
             pending.push(Pending {
                 id,
                 sent_id,

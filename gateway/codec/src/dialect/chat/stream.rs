@@ -13,13 +13,13 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::accent::{Accent, ReasoningBack};
-use super::calls::{Calls, Fragment, Readiness, State};
+use super::accent::{Accent, OmittedReasoning, ReasoningBack};
+use super::calls::{Call, Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
-use super::details::Details;
 use super::envelope::Envelope;
 use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
+use super::payload::{Cargo, TOO_LARGE, is_signed};
 use super::stops::Stops;
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
@@ -34,10 +34,15 @@ pub struct DecodeOptions {
     id_seed: u64,
     taken: Vec<u64>,
     stops: Stops,
+    tags: Tags,
     /// Whether `completion_tokens` leaves reasoning out.
     reasoning_outside: bool,
     /// Whether `reasoning_details` are kept, to go back.
     keeps_details: bool,
+    /// Whether the client asked not to see reasoning.
+    omits_reasoning: bool,
+    /// Whether it is to see none then.
+    holds_reasoning: bool,
 }
 
 impl DecodeOptions {
@@ -52,19 +57,25 @@ impl DecodeOptions {
             id_seed,
             taken,
             stops: Stops::new(stops.map(|text| text.decoded().into_owned())),
+            tags: Tags::new(&Accent::default().think_tags),
             reasoning_outside: false,
             keeps_details: true,
+            omits_reasoning: request.omits_reasoning,
+            holds_reasoning: false,
         }
     }
 
     /// The same, for an endpoint with this accent.
     pub fn with_accent(self, accent: &Accent) -> Self {
         Self {
+            tags: Tags::new(&accent.think_tags),
             reasoning_outside: accent.reasoning_outside,
             keeps_details: matches!(
                 accent.reasoning_back,
                 ReasoningBack::Same | ReasoningBack::Details
             ),
+            holds_reasoning: self.omits_reasoning
+                && accent.omitted_reasoning == OmittedReasoning::Hold,
             ..self
         }
     }
@@ -76,7 +87,6 @@ pub struct StreamDecoder {
     options: DecodeOptions,
     sequencer: Sequencer,
     calls: Calls,
-    tags: Tags,
     model: Option<String>,
     finish: Option<Finish>,
     stop_sequence: Option<String>,
@@ -87,8 +97,12 @@ pub struct StreamDecoder {
     usage: Option<Usage>,
     /// The field that the open thinking block came in.
     reasoning_field: &'static str,
-    /// What that block's signature has to hold.
-    details: Details,
+    /// What the next signature has to carry.
+    cargo: Cargo,
+    /// What has to go back with the message, until it is known where it stands.
+    message_extra: Option<String>,
+    /// Text has gone out.
+    has_text: bool,
     /// Anything that reads like a chunk has come.
     answered: bool,
     ended: bool,
@@ -115,7 +129,6 @@ impl StreamDecoder {
             options,
             sequencer: Sequencer::default(),
             calls: Calls::default(),
-            tags: Tags::default(),
             model: None,
             finish: None,
             stop_sequence: None,
@@ -123,7 +136,9 @@ impl StreamDecoder {
             is_whole: false,
             usage: None,
             reasoning_field: "reasoning_content",
-            details: Details::default(),
+            cargo: Cargo::default(),
+            message_extra: None,
+            has_text: false,
             answered: false,
             ended: false,
             losses: Losses::default(),
@@ -240,6 +255,9 @@ impl StreamDecoder {
     /// Order inside one delta: reasoning, then content, then tool calls.
     fn delta(&mut self, delta: &Delta<'_>, sink: Sink<'_>) {
         self.report_unknown("choices[0].delta.", delta.unknown.as_ref());
+        if let Some(extra) = delta.extra_content.filter(|raw| is_signed(raw)) {
+            self.message_extra = Some(extra.get().to_owned());
+        }
         self.reasoning(delta, sink);
         if let Some(content) = delta.content {
             self.content(content, sink);
@@ -270,11 +288,8 @@ impl StreamDecoder {
         ];
         let details = delta.reasoning_details.map(items).unwrap_or_default();
         for raw in &details {
-            if self.options.keeps_details && !self.details.add(raw) {
-                self.report_once(
-                    "choices[0].delta.reasoning_details",
-                    "too large to go back with the conversation",
-                );
+            if self.options.keeps_details && !self.cargo.detail(raw) {
+                self.report_once("choices[0].delta.reasoning_details", TOO_LARGE);
             }
         }
         for (field, raw) in fields {
@@ -317,11 +332,11 @@ impl StreamDecoder {
 
     /// Text, and reasoning written at its head.
     fn tagged(&mut self, content: &str, sink: Sink<'_>) {
-        if self.tags.is_plain() {
+        if self.options.tags.is_plain() {
             return self.text(content, sink);
         }
         let mut pieces = Vec::new();
-        self.tags.feed(content, &mut |piece, part| {
+        self.options.tags.feed(content, &mut |piece, part| {
             pieces.push((piece, part.to_owned()))
         });
         self.pieces(pieces, sink);
@@ -329,9 +344,10 @@ impl StreamDecoder {
 
     /// No more text comes, or something else comes before it.
     fn flush_tags(&mut self, sink: Sink<'_>) {
-        if !self.tags.is_plain() {
+        if !self.options.tags.is_plain() {
             let mut pieces = Vec::new();
-            self.tags
+            self.options
+                .tags
                 .finish(&mut |piece, part| pieces.push((piece, part.to_owned())));
             self.pieces(pieces, sink);
         }
@@ -354,7 +370,15 @@ impl StreamDecoder {
         self.flush_calls(sink);
         self.start(sink);
         self.reasoning_field = field;
-        self.sequencer.thinking(text, sink);
+        if !self.options.holds_reasoning {
+            return self.sequencer.thinking(text, sink);
+        }
+        if !self.sequencer.is_thinking() {
+            self.sequencer.begin_thinking(sink);
+        }
+        if !self.cargo.hold(text) {
+            self.report_once(&format!("choices[0].delta.{field}"), TOO_LARGE);
+        }
     }
 
     /// Text for the client, up to the first of its stop sequences.
@@ -384,6 +408,9 @@ impl StreamDecoder {
             return;
         }
         self.flush_calls(sink);
+        if !std::mem::replace(&mut self.has_text, true) {
+            self.load_message_extra();
+        }
         self.sign(sink);
         self.start(sink);
         self.sequencer.text(text, sink);
@@ -402,6 +429,7 @@ impl StreamDecoder {
         if let Err(reason) = self.calls.add(fragment) {
             self.report_once("choices[0].delta.tool_calls", reason);
         }
+        self.load_call_extras();
         self.pump_calls(false, sink);
     }
 
@@ -444,16 +472,43 @@ impl StreamDecoder {
     }
 
     fn begin_call(&mut self, at: usize, sink: Sink<'_>) {
-        self.sign(sink);
-        self.start(sink);
         let seed = self.options.id_seed;
         let call = &mut self.calls.0[at];
         call.state = State::Open;
-        let id = call.client_id(&mut self.options.taken, || {
+        call.client_id = call.new_id(&mut self.options.taken, || {
             format!("toolu_{seed:016x}{at:02}")
         });
-        self.sequencer
-            .tool_use(&id, self.options.names.restore(&call.name), sink);
+        self.load_message_extra();
+        self.load_call_extras();
+        self.sign(sink);
+        self.start(sink);
+        let call = &self.calls.0[at];
+        let name = self.options.names.restore(&call.name);
+        self.sequencer.tool_use(&call.client_id, name, sink);
+    }
+
+    /// What must come back with calls goes into the next signature: ahead of its
+    /// call, or behind it, where it came late.
+    fn load_call_extras(&mut self) {
+        let begun = |call: &&mut Call| call.state != State::Waiting && !call.is_void;
+        let mut fits = true;
+        for call in self.calls.0.iter_mut().filter(begun) {
+            if let Some(extra) = call.extra.take() {
+                fits &= self.cargo.call(&call.client_id, &extra);
+            }
+        }
+        if !fits {
+            self.report_once("choices[0].delta.tool_calls", TOO_LARGE);
+        }
+    }
+
+    /// What must come back with the message goes into the next signature.
+    fn load_message_extra(&mut self) {
+        if let Some(extra) = self.message_extra.take()
+            && !self.cargo.message(&extra)
+        {
+            self.report_once("choices[0].delta.extra_content", TOO_LARGE);
+        }
     }
 
     /// The truth, not an invented input: what the model wrote, as text.
@@ -479,17 +534,17 @@ impl StreamDecoder {
     /// A thinking block ends with its signature. One that is all encrypted has
     /// nothing else.
     fn sign(&mut self, sink: Sink<'_>) {
-        if !self.details.is_empty() && !self.sequencer.is_thinking() {
+        if !self.cargo.is_empty() && !self.sequencer.is_thinking() {
             self.start(sink);
             self.sequencer.begin_thinking(sink);
-            self.reasoning_field = "reasoning_details";
+            self.reasoning_field = self.cargo.field();
         }
         if self.sequencer.is_thinking() {
-            let details = self.details.take();
+            let payload = self.cargo.take();
             let envelope = Envelope {
                 family: &self.options.family,
                 field: self.reasoning_field,
-                payload: details.as_deref(),
+                payload: payload.as_deref(),
             };
             self.sequencer.sign(&envelope.seal(), sink);
         }
@@ -518,6 +573,7 @@ impl StreamDecoder {
         self.flush_tags(sink);
         self.flush_stops(sink);
         self.flush_calls(sink);
+        self.end_message_extra();
         self.sign(sink);
         let stop = match self.stop_reason(done) {
             Ok(reason) => reason,
@@ -543,6 +599,19 @@ impl StreamDecoder {
             },
             sink,
         );
+    }
+
+    /// A signature that came behind the text. It does not bind, and a block behind
+    /// the text hides that text from clients that read the last block.
+    fn end_message_extra(&mut self) {
+        if !self.has_text {
+            self.load_message_extra();
+        } else if self.message_extra.take().is_some() {
+            self.report_once(
+                "choices[0].delta.extra_content",
+                "a signature of text that has gone out",
+            );
+        }
     }
 
     fn stop_reason(&self, done: bool) -> Result<StopReason<'static>, &'static str> {

@@ -29,15 +29,18 @@ pub fn decode_request(body: &str) -> Result<Request<'_>, DecodeError> {
         temperature: fields.take_number("temperature", at)?,
         top_p: fields.take_number("top_p", at)?,
         top_k: fields.take_number("top_k", at)?,
-        thinking: fields
-            .take_object("thinking", at)?
-            .map(thinking)
-            .transpose()?,
+        thinking: None,
+        omits_reasoning: false,
         effort: None,
         output_schema: None,
         user_id: None,
         extras: Vec::new(),
     };
+    if let Some(fields) = fields.take_object("thinking", at)? {
+        let display = fields.peek("display").and_then(as_str);
+        request.omits_reasoning = display.as_deref() == Some("omitted");
+        request.thinking = Some(thinking(fields)?);
+    }
     output_config(fields.take_object("output_config", at)?, &mut request)?;
     if let Some(mut metadata) = fields.take_object("metadata", at)? {
         request.user_id = metadata.take_text("user_id", &at.key("metadata"))?;

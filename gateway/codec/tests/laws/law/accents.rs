@@ -23,7 +23,7 @@ pub(crate) static ACCENTS: LazyLock<Vec<Accent>> = LazyLock::new(|| {
           "drop": ["temperature", "user"], "add": { "x": { "y": [1] }, "model": "never" } },
         { "schema": "cerebras", "reasoning_back": "parts", "reasoning_ask": "enable_thinking",
           "params": ["model", "messages", "tools", "max_tokens"] },
-        { "reasoning_back": "never", "reasoning_ask": "none" },
+        { "reasoning_back": "never", "reasoning_ask": "none", "signature_placeholder": "skip\"" },
         { "reasoning_back": "reasoning", "reasoning_ask": "thinking_effort" },
     ]);
     serde_json::from_value(accents).expect("accents")
