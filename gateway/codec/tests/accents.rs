@@ -166,6 +166,7 @@ fn tool_choice_that_is_only_auto() {
     let mut request = none;
     request["model"] = json!("m");
     request["messages"] = called("t", None);
+    request["messages"].as_array_mut().unwrap().truncate(3);
     let (body, losses) = encoded(&accent, &request);
     assert_eq!(body["tool_choice"], "auto");
     assert_eq!(losses, ["tool_choice"]);
@@ -174,6 +175,71 @@ fn tool_choice_that_is_only_auto() {
         last["content"],
         "<system-reminder>\nAnswer in text now; do not call a tool.\n</system-reminder>"
     );
+}
+
+#[test]
+fn tool_choice_thinking() {
+    let accent = json!({ "tool_choice": ["auto", "named"], "tool_choice_thinking": ["auto"] });
+    let extra = |thinking: Value| json!({ "tools": tools(&["f"]), "tool_choice": { "type": "any" }, "thinking": thinking });
+    let named = json!({ "type": "function", "function": { "name": "f" } });
+    let said =
+        json!({ "tool_choice": "auto", "messages": reminder("Call one of your tools now.") });
+    for thinking in [json!(null), json!({ "type": "adaptive" })] {
+        check(
+            accent.clone(),
+            extra(thinking),
+            said.clone(),
+            &["tool_choice"],
+        );
+    }
+    check(
+        accent,
+        extra(json!({ "type": "disabled" })),
+        json!({ "tool_choice": named }),
+        &[],
+    );
+}
+
+#[test]
+fn empty_result() {
+    let mut messages = called("t", None);
+    messages[2]["content"][0]["content"] = json!("");
+    let request = json!({ "model": "m", "messages": messages });
+    for (accent, expected) in [(json!({}), ""), (json!({ "empty_result": "none" }), "none")] {
+        let (body, _) = encoded(&accent, &request);
+        assert_eq!(body["messages"][2]["content"], expected);
+    }
+}
+
+#[test]
+fn prefill() {
+    let messages =
+        json!([{ "role": "user", "content": "hi" }, { "role": "assistant", "content": "a" }]);
+    let sent = |member: &str| {
+        let mut sent = messages.clone();
+        if !member.is_empty() {
+            sent[1][member] = json!(true);
+        }
+        json!({ "messages": sent })
+    };
+    let extra = json!({ "messages": messages });
+    for (prefill, member) in [
+        ("turn", ""),
+        ("prefix", "prefix"),
+        ("prefix_echoed", "prefix"),
+        ("partial", "partial"),
+        ("continue", ""),
+    ] {
+        check(
+            json!({ "prefill": prefill }),
+            extra.clone(),
+            sent(member),
+            &[],
+        );
+    }
+    let (body, lost) = encoded(&json!({}), &json!({ "model": "m", "messages": messages }));
+    assert_eq!(body["messages"][2]["role"], "user");
+    assert_eq!(lost, ["messages[1]"]);
 }
 
 #[test]

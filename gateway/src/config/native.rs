@@ -276,7 +276,7 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
 }
 
 /// The fields of an accent, to suggest one from.
-pub(super) const ACCENT: [&str; 29] = [
+pub(super) const ACCENT: [&str; 32] = [
     "output_limit",
     "output_limit_max",
     "reasoning_ask",
@@ -289,6 +289,9 @@ pub(super) const ACCENT: [&str; 29] = [
     "reasoning_outside",
     "mid_system",
     "tool_choice",
+    "tool_choice_thinking",
+    "empty_result",
+    "prefill",
     "tool_ids",
     "schema",
     "output_schema",

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::ir::Thinking;
+
 /// Deviations of one endpoint. The default is what the generic
 /// `openai-compatible` provider gets: what most servers accept.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -36,6 +38,13 @@ pub struct Accent {
     /// Values of `tool_choice` that may be sent. For another one the nearest is
     /// sent, and an instruction at the conversation's end says the rest.
     pub tool_choice: Vec<Choice>,
+    /// The same while the model reasons, where that makes a difference. It does
+    /// unless the client says that it shall not.
+    pub tool_choice_thinking: Option<Vec<Choice>>,
+    /// What is sent as the result of a tool that said nothing.
+    pub empty_result: String,
+    /// How a model is asked to go on with a last message of its own.
+    pub prefill: Prefill,
     /// Which ids of tool calls are accepted; others are replaced.
     pub tool_ids: ToolIds,
     /// Which JSON schema is understood; what goes beyond it is rewritten.
@@ -92,6 +101,9 @@ impl Default for Accent {
             reasoning_outside: false,
             mid_system: MidSystem::Fold,
             tool_choice: vec![Choice::Auto, Choice::None, Choice::Required, Choice::Named],
+            tool_choice_thinking: None,
+            empty_result: String::new(),
+            prefill: Prefill::Instruct,
             tool_ids: ToolIds::Any,
             schema: Schema::Pass,
             output_schema: OutputSchema::JsonSchema,
@@ -109,6 +121,17 @@ impl Default for Accent {
             params: Vec::new(),
             drop: Vec::new(),
             add: BTreeMap::new(),
+        }
+    }
+}
+
+impl Accent {
+    /// The values of `tool_choice` that a request may hold which asks for this.
+    pub(super) fn choices(&self, thinking: Option<Thinking>) -> &[Choice] {
+        match &self.tool_choice_thinking {
+            // Where the client says nothing, vendors of such rules reason.
+            Some(choices) if thinking != Some(Thinking::Disabled) => choices,
+            _ => &self.tool_choice,
         }
     }
 }
@@ -204,6 +227,24 @@ pub enum Choice {
     Required,
     /// An object that names one function.
     Named,
+}
+
+/// How a model is asked to go on with a last message of its own (`prefill.rs`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefill {
+    /// With an instruction behind it: it would begin a new message.
+    Instruct,
+    /// Not at all: it goes on by itself.
+    Turn,
+    /// With `prefix: true` in the message.
+    Prefix,
+    /// The same, and the answer repeats the message, which is cut off.
+    PrefixEchoed,
+    /// With `partial: true` in the message.
+    Partial,
+    /// With `continue_final_message` and without `add_generation_prompt`.
+    Continue,
 }
 
 /// Which ids of tool calls are accepted.

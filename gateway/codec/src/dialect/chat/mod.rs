@@ -17,6 +17,7 @@ mod ids;
 mod members;
 mod names;
 mod payload;
+mod prefill;
 mod replay;
 mod request;
 mod schema;
@@ -28,7 +29,7 @@ mod usage;
 
 pub use accent::{
     Accent, Choice, Content, EmptyContent, MidSystem, OmittedReasoning, OutputLimit, OutputSchema,
-    ReasoningAsk, ReasoningBack, Schema, ToolIds,
+    Prefill, ReasoningAsk, ReasoningBack, Schema, ToolIds,
 };
 pub use client::{
     ClientRequest, Completion, CompletionStreamEncoder, check_translatable, decode_client_request,

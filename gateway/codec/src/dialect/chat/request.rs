@@ -10,7 +10,7 @@
 //! What it writes for a message depends on that message and earlier ones alone,
 //! so the next turn's body begins with this one's, as prompt caches demand.
 //! Two things that an accent can ask for are at odds with that: `mid_system:
-//! hoist`, and an instruction in the last user message for what no parameter says.
+//! hoist`, and an instruction at the conversation's end for what no parameter says.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -18,13 +18,14 @@ use std::collections::{HashMap, HashSet};
 use serde_json::value::RawValue;
 
 use super::accent::{
-    Accent, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
+    Accent, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, Prefill, ReasoningAsk,
 };
 use super::choice::{Plan, Sent};
 use super::content::{Media, Piece, TurnContent, escaped, is_pdf, search_result};
 use super::ids::Ids;
 use super::members;
 use super::names::{Names, hash};
+use super::prefill;
 use super::replay::{FOREIGN, Replay, write_joined};
 use super::schema::{Root, write_schema};
 use super::typed;
@@ -103,6 +104,7 @@ pub fn encode_request(
         ids: Ids::default(),
         plan: Plan::default(),
         instructions: Vec::new(),
+        prefill: None,
         out: Vec::new(),
     };
     encoder.plan();
@@ -113,6 +115,9 @@ pub fn encode_request(
     encoder.limits(&mut body);
     encoder.reasoning(&mut body);
     encoder.stream(&mut body);
+    if let Some(prefill) = encoder.prefill {
+        prefill::add(&mut body, prefill);
+    }
     encoder.report_extras(&request.extras, &Path::Root);
     members::add(&mut body, options.accent);
     let (body, members) = members::retain(body, options.accent, &mut encoder.losses);
@@ -134,6 +139,8 @@ struct Encoder<'r, 'o> {
     plan: Plan<'r>,
     /// What the conversation ends with, for want of parameters that say it.
     instructions: Vec<String>,
+    /// How the model goes on with the last message, if it can.
+    prefill: Option<Prefill>,
     /// The messages array being written.
     out: Vec<u8>,
 }
@@ -325,6 +332,9 @@ impl<'r> Encoder<'r, '_> {
         } else {
             result.text(escaped(NO_RESULT));
         }
+        if result.is_empty() {
+            result.text(escaped(&self.accent.empty_result));
+        }
         self.begin_message("tool");
         write_joined(&mut self.out, result.texts(), "\\n");
         self.out.extend_from_slice(b",\"tool_call_id\":");
@@ -492,6 +502,13 @@ impl<'r> Encoder<'r, '_> {
         }
         replay.write_members(&mut self.out);
         let pending = self.tool_calls(&calls, &mut replay);
+        if index + 1 == self.request.messages.len()
+            && let Some(member) = self.prefill.and_then(prefill::member)
+        {
+            self.out.push(b',');
+            write_str(&mut self.out, member);
+            self.out.extend_from_slice(b":true");
+        }
         self.end_message();
         pending
     }
@@ -566,7 +583,8 @@ impl<'r> Encoder<'r, '_> {
         let tools = self.callable_tools();
         let choice = self.request.tool_choice.as_ref().map(|choice| &choice.kind);
         let has_calls = self.request.call_ids().next().is_some();
-        self.plan = Plan::new(tools, choice, &self.accent.tool_choice, has_calls);
+        let accepted = self.accent.choices(self.request.thinking);
+        self.plan = Plan::new(tools, choice, accepted, has_calls);
         if let Some(loss) = self.plan.loss {
             self.losses.report("tool_choice", loss);
         }
@@ -583,6 +601,23 @@ impl<'r> Encoder<'r, '_> {
                 "the upstream takes no schema; an instruction says it instead",
             );
         }
+        self.plan_prefill();
+    }
+
+    /// An instruction behind the last message would hide it from a model that could
+    /// go on with it: then that is one more instruction.
+    fn plan_prefill(&mut self) {
+        if prefill::text(self.request).is_none() {
+            return;
+        }
+        if self.accent.prefill != Prefill::Instruct && self.instructions.is_empty() {
+            self.prefill = Some(self.accent.prefill);
+            return;
+        }
+        self.instructions.push(prefill::INSTRUCTION.to_owned());
+        let last = self.request.messages.len() - 1;
+        self.losses
+            .report(Path::Root.key("messages").index(last), prefill::INSTRUCTED);
     }
 
     fn tools(&mut self, body: &mut ObjectWriter) {

@@ -13,13 +13,14 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::accent::{Accent, OmittedReasoning, ReasoningBack};
+use super::accent::{Accent, OmittedReasoning, Prefill, ReasoningBack};
 use super::calls::{Call, Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
 use super::envelope::Envelope;
 use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
 use super::payload::{Cargo, TOO_LARGE, is_signed};
+use super::prefill::{self, Echo};
 use super::stops::Stops;
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
@@ -35,6 +36,9 @@ pub struct DecodeOptions {
     taken: Vec<u64>,
     stops: Stops,
     tags: Tags,
+    echo: Echo,
+    /// The text that the model goes on with.
+    prefill: Option<String>,
     /// Whether `completion_tokens` leaves reasoning out.
     reasoning_outside: bool,
     /// Whether `reasoning_details` are kept, to go back.
@@ -58,6 +62,8 @@ impl DecodeOptions {
             taken,
             stops: Stops::new(stops.map(|text| text.decoded().into_owned())),
             tags: Tags::new(&Accent::default().think_tags),
+            echo: Echo::default(),
+            prefill: prefill::text(request),
             reasoning_outside: false,
             keeps_details: true,
             omits_reasoning: request.omits_reasoning,
@@ -69,6 +75,10 @@ impl DecodeOptions {
     pub fn with_accent(self, accent: &Accent) -> Self {
         Self {
             tags: Tags::new(&accent.think_tags),
+            echo: match (accent.prefill, &self.prefill) {
+                (Prefill::PrefixEchoed, Some(text)) => Echo::new(text.clone()),
+                _ => Echo::default(),
+            },
             reasoning_outside: accent.reasoning_outside,
             keeps_details: matches!(
                 accent.reasoning_back,
@@ -383,7 +393,17 @@ impl StreamDecoder {
 
     /// Text for the client, up to the first of its stop sequences.
     fn text(&mut self, text: &str, sink: Sink<'_>) {
-        if self.is_cut {
+        match self.options.echo.is_over() {
+            true => self.own_text(text, sink),
+            false => {
+                let text = self.options.echo.feed(text);
+                self.own_text(&text, sink);
+            }
+        }
+    }
+
+    fn own_text(&mut self, text: &str, sink: Sink<'_>) {
+        if self.is_cut || text.is_empty() {
             return;
         }
         if self.options.stops.is_empty() {
@@ -397,8 +417,10 @@ impl StreamDecoder {
         }
     }
 
-    /// What might have begun a stop sequence did not.
+    /// What might have begun a stop sequence, or an echo, did not.
     fn flush_stops(&mut self, sink: Sink<'_>) {
+        let text = self.options.echo.flush();
+        self.own_text(&text, sink);
         let text = self.options.stops.flush();
         self.certain_text(&text, sink);
     }
