@@ -686,6 +686,27 @@ fn think_tags() {
 }
 
 #[test]
+fn an_estimate_is_reported() {
+    let request = decode_request(r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#)
+        .expect("a request");
+    for (estimate, lost) in [(Some(3), &["answer.usage"][..]), (None, &[])] {
+        let options = DecodeOptions::new(&request, Names::default(), "up", 1);
+        let options = match estimate {
+            Some(tokens) => options.with_input_estimate(tokens),
+            None => options,
+        };
+        let mut decoder = StreamDecoder::new(options);
+        let chunk =
+            json!({ "choices": [{ "delta": { "content": "a" }, "finish_reason": "stop" }] });
+        decoder.frame(chunk.to_string().as_bytes(), &mut |_| {});
+        decoder.frame(b"[DONE]", &mut |_| {});
+        let losses = decoder.take_losses();
+        let paths: Vec<_> = losses.listed().iter().map(|loss| &*loss.path).collect();
+        assert_eq!(paths, lost);
+    }
+}
+
+#[test]
 fn omitted_reasoning() {
     let chunks = [
         delta(json!({ "reasoning": "hm" })),

@@ -251,9 +251,9 @@ fn middle(text: &str) -> usize {
 }
 
 /// The events that the upstream's bytes, in `pieces`, amount to.
-pub(crate) fn decode(pieces: &[&[u8]], request: &str) -> Vec<Event<'static>> {
-    let accent: Accent = told(request, "accent").unwrap_or_default();
-    let request = decode_request(request).expect("fixtures are valid requests");
+pub(crate) fn decode(pieces: &[&[u8]], asked: &str) -> Vec<Event<'static>> {
+    let accent: Accent = told(asked, "accent").unwrap_or_default();
+    let request = decode_request(asked).expect("fixtures are valid requests");
     let options = EncodeOptions {
         model: "up",
         accent: &accent,
@@ -263,6 +263,10 @@ pub(crate) fn decode(pieces: &[&[u8]], request: &str) -> Vec<Event<'static>> {
         .expect("fixtures can be sent")
         .names;
     let options = DecodeOptions::new(&request, names, "up", 7).with_accent(&accent);
+    let options = match told(asked, "estimate") {
+        Some(tokens) => options.with_input_estimate(tokens),
+        None => options,
+    };
     let mut decoder = StreamDecoder::new(options);
     let mut events = Vec::new();
     let mut sink = |event: Event<'_>| events.push(event.into_owned());

@@ -24,7 +24,9 @@ use super::prefill::{self, Echo};
 use super::stops::Stops;
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
-use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage};
+use crate::ir::{
+    Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage, tokens_of,
+};
 use crate::json::{as_count, as_str};
 
 /// What the decoder of an answer must know of its request.
@@ -39,6 +41,8 @@ pub struct DecodeOptions {
     echo: Echo,
     /// The text that the model goes on with.
     prefill: Option<String>,
+    /// Tokens of the prompt, guessed: what stands for counts that never come.
+    input_estimate: Option<u64>,
     /// Whether `completion_tokens` leaves reasoning out.
     reasoning_outside: bool,
     /// Whether `reasoning_details` are kept, to go back.
@@ -64,10 +68,20 @@ impl DecodeOptions {
             tags: Tags::new(&Accent::default().think_tags),
             echo: Echo::default(),
             prefill: prefill::text(request),
+            input_estimate: None,
             reasoning_outside: false,
             keeps_details: true,
             omits_reasoning: request.omits_reasoning,
             holds_reasoning: false,
+        }
+    }
+
+    /// The same, where the prompt has about so many tokens: an answer that comes
+    /// without counts ends with estimates then.
+    pub fn with_input_estimate(self, tokens: u64) -> Self {
+        Self {
+            input_estimate: Some(tokens),
+            ..self
         }
     }
 
@@ -105,6 +119,8 @@ pub struct StreamDecoder {
     /// The whole answer is there: no call is given out before it is judged.
     is_whole: bool,
     usage: Option<Usage>,
+    /// Bytes of text and reasoning so far.
+    passed_bytes: usize,
     /// The field that the open thinking block came in.
     reasoning_field: &'static str,
     /// What the next signature has to carry.
@@ -145,6 +161,7 @@ impl StreamDecoder {
             is_cut: false,
             is_whole: false,
             usage: None,
+            passed_bytes: 0,
             reasoning_field: "reasoning_content",
             cargo: Cargo::default(),
             message_extra: None,
@@ -380,6 +397,7 @@ impl StreamDecoder {
         self.flush_calls(sink);
         self.start(sink);
         self.reasoning_field = field;
+        self.passed_bytes += text.len();
         if !self.options.holds_reasoning {
             return self.sequencer.thinking(text, sink);
         }
@@ -435,6 +453,7 @@ impl StreamDecoder {
         }
         self.sign(sink);
         self.start(sink);
+        self.passed_bytes += text.len();
         self.sequencer.text(text, sink);
     }
 
@@ -607,7 +626,7 @@ impl StreamDecoder {
         if self.sequencer.is_blank() {
             self.sequencer.empty_text(sink);
         }
-        if let Some(usage) = self.usage.take() {
+        if let Some(usage) = self.usage.take().or_else(|| self.estimated_usage()) {
             self.sequencer.usage(usage, sink);
         }
         let sequence = self
@@ -621,6 +640,18 @@ impl StreamDecoder {
             },
             sink,
         );
+    }
+
+    /// What stands for counts that never came.
+    fn estimated_usage(&mut self) -> Option<Usage> {
+        let input = self.options.input_estimate?;
+        self.report_once("usage", "the upstream gave no counts; these are estimates");
+        let calls = self.calls.0.iter();
+        let calls: usize = calls
+            .map(|call| call.name.len() + call.arguments.len())
+            .sum();
+        let output = tokens_of((self.passed_bytes + calls) as u64);
+        Some(Usage::estimated(input, output))
     }
 
     /// A signature that came behind the text. It does not bind, and a block behind
