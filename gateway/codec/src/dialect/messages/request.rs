@@ -197,8 +197,11 @@ fn tools(raw: Option<&RawValue>) -> Result<Vec<Tool<'_>>, DecodeError> {
 
 fn tool<'a>(mut fields: Fields<'a>, at: &Path<'_>) -> Result<Tool<'a>, DecodeError> {
     let kind = fields.take_str("type", at)?;
+    // A vendor's own set of tools has no name beside its kind.
+    let name = fields.take_str("name", at)?;
+    let name = name.or_else(|| kind.clone().filter(|kind| kind != "custom"));
     Ok(Tool {
-        name: required(fields.take_str("name", at)?, at, "name")?,
+        name: required(name, at, "name")?,
         description: fields.take_text("description", at)?,
         schema: fields.take_raw_object("input_schema", at)?,
         vendor_kind: kind.filter(|kind| kind != "custom"),
