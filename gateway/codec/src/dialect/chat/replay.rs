@@ -173,7 +173,7 @@ impl<'r, 'o> Replay<'r, 'o> {
 }
 
 /// Append `extra_content` with a signature that is none.
-fn write_placeholder(out: &mut Vec<u8>, signature: &str) {
+pub(super) fn write_placeholder(out: &mut Vec<u8>, signature: &str) {
     out.extend_from_slice(b",\"extra_content\":{\"google\":{\"thought_signature\":");
     write_str(out, signature);
     out.extend_from_slice(b"}}");

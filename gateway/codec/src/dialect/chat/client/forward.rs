@@ -8,7 +8,8 @@
 //! stream_options                     -> with include_usage, or gone
 //! top_k, user, parallel_tool_calls,
 //! reasoning_effort                   -> gone, where the endpoint has no such thing
-//! messages[].reasoning_content, ...  -> the name it may come back in, or gone
+//! messages[].reasoning_content, ...  -> the name it may come back in, or gone;
+//!                                       what our signatures carry, back in its place
 //! stream                             -> true, where the endpoint does nothing else
 //! params, drop, add of the accent    -> as they say
 //! ```
@@ -22,8 +23,8 @@ use serde_json::value::RawValue;
 
 use super::carrier;
 use super::conversation::REASONING;
+use super::returned::Returned;
 use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
-use crate::dialect::chat::envelope::Envelope;
 use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
@@ -185,6 +186,7 @@ impl Forwarder<'_> {
 
     fn messages(&mut self, raw: &RawValue) {
         let is_plain = self.accent.reasoning_back == ReasoningBack::Same
+            && self.accent.signature_placeholder.is_none()
             && memmem::find(raw.get().as_bytes(), carrier::ID_PREFIX.as_bytes()).is_none();
         let items: Vec<&RawValue> = match serde_json::from_str(raw.get()) {
             Ok(items) if !is_plain => items,
@@ -210,18 +212,32 @@ impl Forwarder<'_> {
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
         let is_reasoning = |key: &str| REASONING.contains(&key) || key == "reasoning_details";
-        if !members.iter().any(|(key, _)| is_reasoning(key)) {
+        let placeholder = self.accent.signature_placeholder.as_deref();
+        let concerns = |(key, _): &(Cow<'_, str>, _)| {
+            is_reasoning(key) || placeholder.is_some() && key == "tool_calls"
+        };
+        if !members.iter().any(concerns) {
             return out.extend_from_slice(raw.get().as_bytes());
         }
         let root = Path::Root;
         let at = root.key("messages");
         let at = at.index(index);
-        let goes_back = self.goes_back(&members);
+        let returned = Returned::of(&members, self.options.family);
+        // Without a signature nobody knows whose reasoning it is, and the client, who
+        // sends it, is believed.
+        let goes_back = self.accent.reasoning_back != ReasoningBack::Never && !returned.is_foreign;
+        let details = match self.accent.reasoning_back {
+            ReasoningBack::Same | ReasoningBack::Details => &returned.details[..],
+            _ => &[],
+        };
         let mut message = ObjectWriter::with_capacity(raw.get().len());
         let mut reasoned = false;
         for (key, raw) in &members {
             let value = match &**key {
-                "reasoning_details" => foreign_details(raw),
+                "reasoning_details" => unpacked(raw, details),
+                "tool_calls" => Some(Cow::Owned(returned.tool_calls(raw, placeholder))),
+                // The details hold the text.
+                _ if REASONING.contains(&&**key) && goes_back && !details.is_empty() => None,
                 _ => Some(Cow::Borrowed(raw.get())),
             };
             let Some(value) = value else { continue };
@@ -244,24 +260,10 @@ impl Forwarder<'_> {
                 reasoned = true;
             }
         }
+        if let Some(extra) = returned.message.filter(|_| !message.has("extra_content")) {
+            message.raw("extra_content", &extra);
+        }
         out.extend_from_slice(&message.finish().0);
-    }
-
-    /// Whether a message's reasoning may be sent here. Without a signature nobody
-    /// knows whose it is, and the client, who sends it, is believed.
-    fn goes_back(&self, members: &Extras<'_>) -> bool {
-        let details = members.iter().find(|(key, _)| key == "reasoning_details");
-        let items: Vec<&RawValue> = details
-            .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
-        let is_ours = |signature: &String| {
-            Envelope::open(signature).is_some_and(|seal| seal.family == self.options.family)
-        };
-        self.accent.reasoning_back != ReasoningBack::Never
-            && items
-                .into_iter()
-                .filter_map(carrier::read)
-                .all(|signature| is_ours(&signature))
     }
 
     /// The name under which reasoning goes back, if not under its own.
@@ -278,8 +280,9 @@ impl Forwarder<'_> {
     }
 }
 
-/// `reasoning_details` without the items of ours; none if no other is left.
-fn foreign_details(raw: &RawValue) -> Option<Cow<'_, str>> {
+/// `reasoning_details` with `details` in the place of our items; none if nothing
+/// is left.
+fn unpacked<'a>(raw: &'a RawValue, details: &[String]) -> Option<Cow<'a, str>> {
     let items: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
     let foreign: Vec<_> = items
         .iter()
@@ -288,7 +291,8 @@ fn foreign_details(raw: &RawValue) -> Option<Cow<'_, str>> {
     if foreign.len() == items.len() {
         return Some(Cow::Borrowed(raw.get()));
     }
-    let texts: Vec<_> = foreign.iter().map(|item| item.get()).collect();
+    let foreign = foreign.iter().map(|item| item.get());
+    let texts: Vec<_> = details.iter().map(String::as_str).chain(foreign).collect();
     (!texts.is_empty()).then(|| Cow::Owned(format!("[{}]", texts.join(","))))
 }
 
@@ -448,6 +452,23 @@ mod tests {
             r#","reasoning":"r""#,
             0,
         );
+        let item = |signature: &str| {
+            let signature = Value::from(signature);
+            format!(
+                r#","reasoning_content":"r","reasoning_details":[{{"id":"sluice1.0","signature":{signature}}}]"#
+            )
+        };
+        let details = item(r#"sluice2.reasoning.4.here[{"data":"x"}]"#);
+        let restored = r#","reasoning_details":[{"data":"x"}]"#;
+        check_message(&same, &details, restored, 0);
+        check_message(&back(ReasoningBack::Details), &details, restored, 0);
+        check_message(&back(ReasoningBack::Always), &details, plain, 0);
+        check_message(
+            &same,
+            &item(r#"sluice2.reasoning.5.other[{"data":"x"}]"#),
+            "",
+            1,
+        );
         let foreign = r#","reasoning_details":[{"id":"x","data":"d"}]"#;
         check_message(&same, foreign, foreign, 0);
         check_message(
@@ -456,6 +477,42 @@ mod tests {
             plain,
             0,
         );
+    }
+
+    #[test]
+    fn signatures_of_calls_go_back_where_they_came_from() {
+        let gemini = Accent {
+            reasoning_back: ReasoningBack::Never,
+            signature_placeholder: Some("skip".into()),
+            ..Accent::default()
+        };
+        let calls = |a: &str, b: &str| {
+            let function = r#""function":{"name":"f","arguments":"{}"}"#;
+            format!(r#","tool_calls":[{{"id":"a",{function}{a}}},{{"id":"b",{function}{b}}}]"#)
+        };
+        let extra = |text: &str| {
+            format!(r#","extra_content":{{"google":{{"thought_signature":"{text}"}}}}"#)
+        };
+        let signed = |family: &str| {
+            let signature = Value::from(format!(
+                r#"sluice2.extra_content.{}.{family}{{"calls":{{"a":{{"google":{{"thought_signature":"s"}}}}}},"message":{{"m":1}}}}"#,
+                family.len()
+            ));
+            format!(
+                r#"{},"reasoning_details":[{{"id":"sluice1.0","signature":{signature}}}]"#,
+                calls("", "")
+            )
+        };
+        let own = format!(r#"{},"extra_content":{{"m":1}}"#, calls(&extra("s"), ""));
+        for accent in [&gemini, &Accent::default()] {
+            check_message(accent, &signed("here"), &own, 0);
+            // The client knows how itself.
+            let known = calls(&extra("c"), "");
+            check_message(accent, &known, &known, 0);
+        }
+        check_message(&gemini, &signed("other"), &calls(&extra("skip"), ""), 0);
+        check_message(&gemini, &calls("", ""), &calls(&extra("skip"), ""), 0);
+        check_message(&Accent::default(), &calls("", ""), &calls("", ""), 0);
     }
 
     fn any_request() -> impl Strategy<Value = Value> {
