@@ -625,6 +625,72 @@ fn params_drop_and_add() {
 }
 
 #[test]
+fn temperature_bounds() {
+    let accent = json!({ "temperature_min": 0.01, "temperature_max": 1 });
+    for (wanted, sent, lost) in [
+        (json!(0), json!(0.01), &["temperature"][..]),
+        (json!(1.5), json!(1), &["temperature"]),
+        (json!(1.0), json!(1.0), &[]),
+        (json!(0.5), json!(0.5), &[]),
+    ] {
+        check(
+            accent.clone(),
+            json!({ "temperature": wanted }),
+            json!({ "temperature": sent }),
+            lost,
+        );
+    }
+}
+
+#[test]
+fn unstreamed_tools() {
+    let accent = json!({ "unstreamed_tools": true });
+    let whole = json!({ "stream": null, "stream_options": null });
+    let extra = json!({ "stream": true, "tools": tools(&["f"]) });
+    check(accent.clone(), extra, whole, &[]);
+    check(
+        accent,
+        json!({ "stream": true }),
+        json!({ "stream": true }),
+        &[],
+    );
+}
+
+#[test]
+fn split_calls() {
+    let mut messages = called("t", None);
+    let call = json!({ "type": "tool_use", "id": "u", "name": "g", "input": {} });
+    messages[1]["content"].as_array_mut().unwrap().push(call);
+    let request = json!({ "model": "m", "messages": messages });
+    let roles = |accent: Value| -> Vec<String> {
+        let (body, _) = encoded(&accent, &request);
+        let messages = body["messages"].as_array().unwrap().iter();
+        messages
+            .map(|message| message["role"].as_str().unwrap()[..1].to_owned())
+            .collect()
+    };
+    assert_eq!(roles(json!({})).concat(), "uattau");
+    assert_eq!(roles(json!({ "split_calls": true })).concat(), "uatatau");
+}
+
+#[test]
+fn cache_marks_and_key() {
+    let mark = json!({ "type": "ephemeral" });
+    let text = json!({ "type": "text", "text": "a", "cache_control": mark });
+    let extra = json!({ "messages": [{ "role": "user", "content": [text] }], "metadata": { "user_id": "u" } });
+    let sent = |content: Value| json!({ "messages": [{ "role": "user", "content": content }] });
+    let pass = json!({ "cache_marks": "pass" });
+    check(pass, extra.clone(), sent(json!([text])), &[]);
+    let lost = ["messages[0].content[0].cache_control"];
+    check(json!({}), extra.clone(), sent(json!("a")), &lost);
+    let (body, _) = encoded(
+        &json!({ "cache_key": true, "user": false }),
+        &json!({ "model": "m", "messages": extra["messages"], "metadata": extra["metadata"] }),
+    );
+    assert_eq!(body["prompt_cache_key"].as_str().map(str::len), Some(16));
+}
+
+#[test]
 fn limits_and_names() {
     check(
         json!({ "output_limit": "max_completion_tokens", "output_limit_max": 5 }),

@@ -276,7 +276,7 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
 }
 
 /// The fields of an accent, to suggest one from.
-pub(super) const ACCENT: [&str; 32] = [
+pub(super) const ACCENT: [&str; 38] = [
     "output_limit",
     "output_limit_max",
     "reasoning_ask",
@@ -293,19 +293,25 @@ pub(super) const ACCENT: [&str; 32] = [
     "empty_result",
     "prefill",
     "tool_ids",
+    "split_calls",
     "schema",
     "output_schema",
     "strict_tools",
     "parallel_tool_calls",
     "stream_only",
+    "unstreamed_tools",
     "stream_usage",
     "stop_max",
     "content",
     "empty_content",
     "images",
     "files",
+    "temperature_min",
+    "temperature_max",
     "top_k",
     "user",
+    "cache_marks",
+    "cache_key",
     "params",
     "drop",
     "add",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Number;
 
 use crate::ir::Thinking;
 
@@ -47,6 +48,9 @@ pub struct Accent {
     pub prefill: Prefill,
     /// Which ids of tool calls are accepted; others are replaced.
     pub tool_ids: ToolIds,
+    /// Whether it takes one call a message: of several, each is followed by its
+    /// result.
+    pub split_calls: bool,
     /// Which JSON schema is understood; what goes beyond it is rewritten.
     pub schema: Schema,
     /// How an answer that must fit a schema is asked for.
@@ -57,6 +61,9 @@ pub struct Accent {
     pub parallel_tool_calls: bool,
     /// Whether it only streams: a whole answer is gathered from a stream.
     pub stream_only: bool,
+    /// Whether it does not stream where there are tools: it is asked for a whole
+    /// answer then.
+    pub unstreamed_tools: bool,
     /// Whether `stream_options.include_usage` may be sent.
     pub stream_usage: bool,
     /// Most `stop` sequences; the answer is cut at further ones here.
@@ -69,10 +76,18 @@ pub struct Accent {
     pub images: bool,
     /// Whether PDFs may be sent, as `file` parts; otherwise as with images.
     pub files: bool,
+    /// Least and largest `temperature`; the nearest is sent, and reported.
+    pub temperature_min: Option<Number>,
+    /// See [`Accent::temperature_min`].
+    pub temperature_max: Option<Number>,
     /// Whether `top_k` may be sent.
     pub top_k: bool,
     /// Whether `user` may be sent: a hash of the client's name for its user.
     pub user: bool,
+    /// What becomes of `cache_control` in messages.
+    pub cache_marks: CacheMarks,
+    /// Whether `prompt_cache_key` may be sent: a hash of the client's session.
+    pub cache_key: bool,
     /// Top-level members that are accepted; others are dropped and reported.
     /// Empty: all are.
     pub params: Vec<String>,
@@ -105,19 +120,25 @@ impl Default for Accent {
             empty_result: String::new(),
             prefill: Prefill::Instruct,
             tool_ids: ToolIds::Any,
+            split_calls: false,
             schema: Schema::Pass,
             output_schema: OutputSchema::JsonSchema,
             strict_tools: false,
             parallel_tool_calls: true,
             stream_only: false,
+            unstreamed_tools: false,
             stream_usage: true,
             stop_max: 4,
             content: Content::Parts,
             empty_content: EmptyContent::Null,
             images: true,
             files: true,
+            temperature_min: None,
+            temperature_max: None,
             top_k: false,
             user: true,
+            cache_marks: CacheMarks::Drop,
+            cache_key: false,
             params: Vec::new(),
             drop: Vec::new(),
             add: BTreeMap::new(),
@@ -295,6 +316,16 @@ pub enum Content {
     Parts,
     /// A string: images and files leave a text in their place.
     Strings,
+}
+
+/// What becomes of `cache_control` in messages (`marks.rs`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheMarks {
+    /// It is dropped, and reported.
+    Drop,
+    /// It stands on the last part of its message.
+    Pass,
 }
 
 /// What an assistant message that only calls tools has as `content`.

@@ -10,7 +10,9 @@
 //! reasoning_effort                   -> gone, where the endpoint has no such thing
 //! messages[].reasoning_content, ...  -> the name it may come back in, or gone;
 //!                                       what our signatures carry, back in its place
-//! stream                             -> true, where the endpoint does nothing else
+//! stream                             -> true, where the endpoint does nothing else;
+//!                                       gone, where it does not stream tools
+//! temperature                        -> what the endpoint takes
 //! params, drop, add of the accent    -> as they say
 //! ```
 //! It does not fold system messages, shorten `stop`, or leave out images: what an
@@ -28,6 +30,7 @@ use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningB
 use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
+use crate::dialect::chat::sampling;
 use crate::fields::{Extras, Fields, Path};
 use crate::ir::{Losses, Refused, Request};
 use crate::json::{ObjectWriter, as_count, write_array, write_count};
@@ -50,10 +53,12 @@ pub fn forward_request(
         let mut members = members.iter();
         members.any(|(key, raw)| key == name && raw.get() != "null")
     };
+    let is_whole = options.accent.unstreamed_tools && has("tools");
     let mut forwarder = Forwarder {
         options,
         accent: options.accent,
-        streams: request.stream || options.accent.stream_only,
+        streams: (request.stream || options.accent.stream_only) && !is_whole,
+        is_whole,
         limit: match has("max_completion_tokens") {
             true => "max_completion_tokens",
             false => "max_tokens",
@@ -98,6 +103,8 @@ struct Forwarder<'o> {
     options: EncodeOptions<'o>,
     accent: &'o Accent,
     streams: bool,
+    /// A whole answer is asked for, whatever the client wants.
+    is_whole: bool,
     /// The member that limits the answer.
     limit: &'static str,
     losses: Losses,
@@ -109,11 +116,16 @@ impl Forwarder<'_> {
         let accent = self.accent;
         match key {
             "model" => self.out.string(key, self.options.model),
+            "stream" | "stream_options" if self.is_whole => {}
             "stream" if accent.stream_only && raw.get() == "null" => {}
             "stream" if accent.stream_only => self.out.raw(key, "true"),
             "messages" => self.messages(raw),
             "max_tokens" | "max_completion_tokens" => self.output_limit(key, raw),
             "stream_options" => self.stream_options(raw),
+            "temperature" => {
+                let value = sampling::temperature(raw, accent, &mut self.losses);
+                self.out.raw(key, &value);
+            }
             "top_k" if !accent.top_k => self.drop(key, raw),
             "parallel_tool_calls" if !accent.parallel_tool_calls => self.drop(key, raw),
             "user" if !accent.user => self.drop(key, raw),
