@@ -37,6 +37,14 @@ pub(super) fn text(request: &Request<'_>) -> Option<String> {
     (last.role == Role::Assistant && !texts.is_empty()).then(|| texts.join("\n"))
 }
 
+/// The same, where the client does not ask for it in an upstream's own words: one
+/// that does knows what comes back.
+pub(super) fn unasked_text(request: &Request<'_>) -> Option<String> {
+    let last = request.messages.last()?;
+    let asks = last.extras.iter().any(|(key, _)| key == "prefix");
+    text(request).filter(|_| !asks)
+}
+
 /// The member that says so in the message itself.
 pub(super) fn member(prefill: Prefill) -> Option<&'static str> {
     match prefill {

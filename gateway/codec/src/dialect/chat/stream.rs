@@ -67,7 +67,7 @@ impl DecodeOptions {
             stops: Stops::new(stops.map(|text| text.decoded().into_owned())),
             tags: Tags::new(&Accent::default().think_tags),
             echo: Echo::default(),
-            prefill: prefill::text(request),
+            prefill: prefill::unasked_text(request),
             input_estimate: None,
             reasoning_outside: false,
             keeps_details: true,

@@ -223,7 +223,6 @@ impl Forwarder<'_> {
             Ok(fields) => last_of_each(fields.rest()),
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
-        let is_reasoning = |key: &str| REASONING.contains(&key) || key == "reasoning_details";
         let placeholder = self.accent.signature_placeholder.as_deref();
         let concerns = |(key, _): &(Cow<'_, str>, _)| {
             is_reasoning(key) || placeholder.is_some() && key == "tool_calls"
@@ -235,47 +234,65 @@ impl Forwarder<'_> {
         let at = root.key("messages");
         let at = at.index(index);
         let returned = Returned::of(&members, self.options.family);
-        // Without a signature nobody knows whose reasoning it is, and the client, who
-        // sends it, is believed.
-        let goes_back = self.accent.reasoning_back != ReasoningBack::Never && !returned.is_foreign;
-        let details = match self.accent.reasoning_back {
-            ReasoningBack::Same | ReasoningBack::Details => &returned.details[..],
-            _ => &[],
+        let mut way = Way {
+            // Without a signature nobody knows whose reasoning it is, and the client,
+            // who sends it, is believed.
+            is_open: self.accent.reasoning_back != ReasoningBack::Never && !returned.is_foreign,
+            details: match self.accent.reasoning_back {
+                ReasoningBack::Same | ReasoningBack::Details => &returned.details,
+                _ => &[],
+            },
+            has_text: false,
         };
         let mut message = ObjectWriter::with_capacity(raw.get().len());
-        let mut reasoned = false;
         for (key, raw) in &members {
-            let value = match &**key {
-                "reasoning_details" => unpacked(raw, details),
-                "tool_calls" => Some(Cow::Owned(returned.tool_calls(raw, placeholder))),
-                // The details hold the text.
-                _ if REASONING.contains(&&**key) && goes_back && !details.is_empty() => None,
-                _ => Some(Cow::Borrowed(raw.get())),
-            };
-            let Some(value) = value else { continue };
-            if !is_reasoning(key) || value == "null" {
-                message.raw(key, &value);
-            } else if !goes_back {
-                self.losses.report(
-                    at.key(key),
-                    "reasoning goes back only to an upstream that takes it, and gave it",
-                );
-            } else if key == "reasoning_details" {
-                message.raw(key, &value);
-            } else {
-                match self.reasoning_name() {
-                    None => message.raw(key, &value),
-                    // Two names held the same text.
-                    Some(_) if reasoned => {}
-                    Some(name) => message.raw(name, &value),
+            match &**key {
+                "tool_calls" => message.raw(key, &returned.tool_calls(raw, placeholder)),
+                key if is_reasoning(key) && raw.get() != "null" => {
+                    self.reasoning(&mut message, key, raw, &mut way, &at);
                 }
-                reasoned = true;
+                _ => message.raw(key, raw.get()),
             }
         }
-        if let Some(extra) = returned.message.filter(|_| !message.has("extra_content")) {
-            message.raw("extra_content", &extra);
+        if let Some(extra) = &returned.message
+            && !message.has("extra_content")
+        {
+            message.raw("extra_content", extra);
         }
         out.extend_from_slice(&message.finish().0);
+    }
+
+    fn reasoning(
+        &mut self,
+        message: &mut ObjectWriter,
+        key: &str,
+        raw: &RawValue,
+        way: &mut Way<'_>,
+        at: &Path<'_>,
+    ) {
+        let value = match key {
+            "reasoning_details" => unpacked(raw, way.details),
+            // The details hold the text.
+            _ if way.is_open && !way.details.is_empty() => None,
+            _ => Some(Cow::Borrowed(raw.get())),
+        };
+        let Some(value) = value else { return };
+        if !way.is_open {
+            return self.losses.report(
+                at.key(key),
+                "reasoning goes back only to an upstream that takes it, and gave it",
+            );
+        }
+        if key == "reasoning_details" {
+            return message.raw(key, &value);
+        }
+        match self.reasoning_name() {
+            None => message.raw(key, &value),
+            // Two names held the same text.
+            Some(_) if way.has_text => {}
+            Some(name) => message.raw(name, &value),
+        }
+        way.has_text = true;
     }
 
     /// The name under which reasoning goes back, if not under its own.
@@ -290,6 +307,20 @@ impl Forwarder<'_> {
             ReasoningBack::Reasoning => Some("reasoning"),
         }
     }
+}
+
+/// How a message's reasoning goes back.
+struct Way<'a> {
+    /// Whether it does.
+    is_open: bool,
+    /// Items of `reasoning_details` that our signatures held.
+    details: &'a [String],
+    /// Whether its text has been written.
+    has_text: bool,
+}
+
+fn is_reasoning(key: &str) -> bool {
+    REASONING.contains(&key) || key == "reasoning_details"
 }
 
 /// `reasoning_details` with `details` in the place of our items; none if nothing

@@ -8,6 +8,8 @@
 //! ```
 //! Only what this very upstream gave comes out of its envelope.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::carrier;
@@ -58,15 +60,20 @@ impl Returned {
 
     /// `tool_calls` with what stands beside each call; the first one has the
     /// `placeholder` where nothing else does.
-    pub(super) fn tool_calls(&self, raw: &RawValue, placeholder: Option<&str>) -> String {
-        let Ok(calls) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
-            return raw.get().to_owned();
+    pub(super) fn tool_calls<'a>(
+        &self,
+        raw: &'a RawValue,
+        placeholder: Option<&str>,
+    ) -> Cow<'a, str> {
+        let calls = match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+            Ok(calls) if !self.calls.is_empty() || placeholder.is_some() => calls,
+            _ => return Cow::Borrowed(raw.get()),
         };
         let mut out = Vec::with_capacity(raw.get().len() + 64);
         write_array(&mut out, calls.into_iter().enumerate(), |out, (i, call)| {
             self.tool_call(out, call, placeholder.filter(|_| i == 0));
         });
-        String::from_utf8(out).unwrap_or_else(|_| raw.get().to_owned())
+        String::from_utf8(out).map_or(Cow::Borrowed(raw.get()), Cow::Owned)
     }
 
     fn tool_call(&self, out: &mut Vec<u8>, raw: &RawValue, placeholder: Option<&str>) {
