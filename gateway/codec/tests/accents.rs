@@ -725,6 +725,9 @@ fn the_next_turn_begins_with_this_one() {
         json!({ "reasoning_back": "always", "tool_ids": "alphanumeric9", "schema": "gemini" }),
         json!({ "reasoning_back": "parts", "content": "strings", "mid_system": "native" }),
         json!({ "reasoning_back": "tags", "tool_ids": "max40", "empty_content": "empty" }),
+        json!({ "signature_placeholder": "skip", "split_calls": true, "empty_result": "-" }),
+        json!({ "prefill": "prefix", "cache_marks": "pass" }),
+        json!({ "prefill": "turn", "tool_choice_thinking": ["auto"], "cache_key": true }),
     ] {
         let messages = |count: usize| {
             let turns = &history.as_array().unwrap()[..count];

@@ -108,6 +108,18 @@ impl Echo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::chat::client::decode_client_request;
+
+    #[test]
+    fn a_client_that_asks_in_the_upstreams_words_gets_the_whole() {
+        for (members, expected) in [("", Some("a")), (r#","prefix":true"#, None)] {
+            let body = format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"u"}},{{"role":"assistant","content":"a"{members}}}]}}"#
+            );
+            let decoded = decode_client_request(&body).unwrap();
+            assert_eq!(unasked_text(&decoded.request).as_deref(), expected);
+        }
+    }
 
     #[test]
     fn only_a_whole_echo_is_taken_off() {

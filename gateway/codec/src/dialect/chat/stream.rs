@@ -9,14 +9,15 @@
 //! vendors send, and honest about what they do not: an answer that breaks off
 //! ends in an error, never in a made-up `end_turn`.
 
+mod signing;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use super::accent::{Accent, OmittedReasoning, Prefill, ReasoningBack};
-use super::calls::{Call, Calls, Fragment, Readiness, State};
+use super::calls::{Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
-use super::envelope::Envelope;
 use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
 use super::payload::{Cargo, TOO_LARGE, is_signed};
@@ -528,30 +529,6 @@ impl StreamDecoder {
         self.sequencer.tool_use(&call.client_id, name, sink);
     }
 
-    /// What must come back with calls goes into the next signature: ahead of its
-    /// call, or behind it, where it came late.
-    fn load_call_extras(&mut self) {
-        let begun = |call: &&mut Call| call.state != State::Waiting && !call.is_void;
-        let mut fits = true;
-        for call in self.calls.0.iter_mut().filter(begun) {
-            if let Some(extra) = call.extra.take() {
-                fits &= self.cargo.call(&call.client_id, &extra);
-            }
-        }
-        if !fits {
-            self.report_once("choices[0].delta.tool_calls", TOO_LARGE);
-        }
-    }
-
-    /// What must come back with the message goes into the next signature.
-    fn load_message_extra(&mut self) {
-        if let Some(extra) = self.message_extra.take()
-            && !self.cargo.message(&extra)
-        {
-            self.report_once("choices[0].delta.extra_content", TOO_LARGE);
-        }
-    }
-
     /// The truth, not an invented input: what the model wrote, as text.
     fn void_call(&mut self, at: usize, what: &str, sink: Sink<'_>) {
         self.sign(sink);
@@ -569,25 +546,6 @@ impl StreamDecoder {
     fn flush_calls(&mut self, sink: Sink<'_>) {
         if self.calls.0.iter().any(|call| call.state != State::Closed) {
             self.pump_calls(true, sink);
-        }
-    }
-
-    /// A thinking block ends with its signature. One that is all encrypted has
-    /// nothing else.
-    fn sign(&mut self, sink: Sink<'_>) {
-        if !self.cargo.is_empty() && !self.sequencer.is_thinking() {
-            self.start(sink);
-            self.sequencer.begin_thinking(sink);
-            self.reasoning_field = self.cargo.field();
-        }
-        if self.sequencer.is_thinking() {
-            let payload = self.cargo.take();
-            let envelope = Envelope {
-                family: &self.options.family,
-                field: self.reasoning_field,
-                payload: payload.as_deref(),
-            };
-            self.sequencer.sign(&envelope.seal(), sink);
         }
     }
 
@@ -652,19 +610,6 @@ impl StreamDecoder {
             .sum();
         let output = tokens_of((self.passed_bytes + calls) as u64);
         Some(Usage::estimated(input, output))
-    }
-
-    /// A signature that came behind the text. It does not bind, and a block behind
-    /// the text hides that text from clients that read the last block.
-    fn end_message_extra(&mut self) {
-        if !self.has_text {
-            self.load_message_extra();
-        } else if self.message_extra.take().is_some() {
-            self.report_once(
-                "choices[0].delta.extra_content",
-                "a signature of text that has gone out",
-            );
-        }
     }
 
     fn stop_reason(&self, done: bool) -> Result<StopReason<'static>, &'static str> {
