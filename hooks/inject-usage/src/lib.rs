@@ -64,11 +64,12 @@ impl Watcher for Counter {
     }
 }
 
-/// Whether an event holds counts of something.
+/// Whether an event holds counts of something: the gateway's own guess is none.
 fn is_usable(event: &Event) -> bool {
     let data = event.data();
     let counts = ["input_tokens", "output_tokens", "cache_read_input_tokens"];
     event.kind == Kind::Usage
+        && data["estimated"] != true
         && counts
             .iter()
             .any(|key| data[*key].as_u64().is_some_and(|count| count > 0))
@@ -113,6 +114,14 @@ mod tests {
     fn missing_counts_are_estimated_and_marked() {
         check(
             None,
+            &[json!({"input_tokens": 101, "output_tokens": 2, "estimated": true})],
+        );
+    }
+
+    #[test]
+    fn a_guess_gives_way() {
+        check(
+            Some(json!({"input_tokens": 7, "output_tokens": 1, "estimated": true})),
             &[json!({"input_tokens": 101, "output_tokens": 2, "estimated": true})],
         );
     }

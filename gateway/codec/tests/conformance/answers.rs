@@ -11,12 +11,13 @@
 //! | `body`    | a whole answer, byte for byte                                   |
 //!
 //! `request` adds members to the request that the answer belongs to; a Chat
-//! client's is that one, translated. What is expected stands under `answer`;
-//! where a client that streams gets something else than one that does not, under
-//! `answer: streamed` and `answer: whole`. What a Chat client should read follows
-//! from that (`chat_client.rs`), unless it stands under `chat answer`. `losses`,
-//! with a pairing, lists the paths of what cannot be carried: of Chat clients and
-//! Messages upstreams, none unless it says so.
+//! client's is that one, translated. `accent` has the vendor options, and
+//! `estimate` the prompt's tokens as guessed. What is expected stands under
+//! `answer`; where a client that streams gets something else than one that does
+//! not, under `answer: streamed` and `answer: whole`. What a Chat client should
+//! read follows from that (`chat_client.rs`), unless it stands under `chat answer`.
+//! `losses`, with a pairing, lists the paths of what cannot be carried: of Chat
+//! clients and Messages upstreams, none unless it says so.
 
 use serde_json::{Value, json};
 use sluice_codec::dialect::chat::{Accent, EncodeOptions, encode_request};
@@ -232,12 +233,26 @@ impl Answer {
         Self {
             stream: given.into_iter().flatten().next(),
             body: body.or_else(|| choice.as_ref().map(of_choice)),
-            request: match pairing.client {
-                Dialect::Messages => request(entry.text("request").unwrap_or("{}")),
-                Dialect::Chat => chat_request(&request(entry.text("request").unwrap_or("{}"))),
-            },
+            request: asked(entry, pairing),
         }
     }
+}
+
+/// The request of an answer. Beside it stands, in members that no request has, what
+/// else its decoder is told.
+fn asked(entry: &Entry, pairing: Pairing) -> String {
+    let asked = request(entry.text("request").unwrap_or("{}"));
+    let asked = match pairing.client {
+        Dialect::Messages => asked,
+        Dialect::Chat => chat_request(&asked),
+    };
+    let mut asked: Value = serde_json::from_str(&asked).expect("requests are JSON");
+    for told in ["accent", "estimate"] {
+        if let Some(text) = entry.text(told) {
+            asked[told] = serde_json::from_str(text).expect("what a decoder is told is JSON");
+        }
+    }
+    asked.to_string()
 }
 
 /// A Messages request with `members` over the smallest one's.

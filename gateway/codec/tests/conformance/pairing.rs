@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sluice_codec::dialect::{chat, messages};
 use sluice_codec::ir::{Event, Losses, Refused, Request, Sink};
 use sluice_codec::json::Member;
@@ -88,9 +90,10 @@ impl Pairing {
         if self == CM {
             chat::check_translatable(&request).map_err(refused)?;
         }
+        let estimate = told(body, "estimate");
         let body = (self.client == self.upstream).then_some(body);
         match self.upstream {
-            Dialect::Chat => to_chat(body, &request, accent, family),
+            Dialect::Chat => to_chat(body, &request, accent, family, estimate),
             Dialect::Messages => to_messages(body, &request),
         }
     }
@@ -98,7 +101,8 @@ impl Pairing {
     /// The events that the upstream's bytes, in `pieces`, amount to, and what of
     /// them could not be carried.
     pub(crate) fn decode(self, pieces: &[&[u8]], request: &str) -> (Vec<Event<'static>>, Losses) {
-        let sent = self.send(request, &chat::Accent::default(), UPSTREAM);
+        let accent: chat::Accent = told(request, "accent").unwrap_or_default();
+        let sent = self.send(request, &accent, UPSTREAM);
         let mut decoder = sent.expect("fixtures can be sent").decoder;
         let mut events = Vec::new();
         let mut sink = |event: Event<'_>| events.push(event.into_owned());
@@ -121,6 +125,13 @@ impl Pairing {
     }
 }
 
+/// What a fixture tells the decoder in a member `name` of the request.
+fn told<T: DeserializeOwned>(request: &str, name: &str) -> Option<T> {
+    let mut request: Value = serde_json::from_str(request).ok()?;
+    let told = request.get_mut(name)?.take();
+    Some(serde_json::from_value(told).expect("what a decoder is told has its form"))
+}
+
 /// For a Chat upstream; `body` is what the request was decoded from, if that is of
 /// the same dialect.
 fn to_chat(
@@ -128,6 +139,7 @@ fn to_chat(
     request: &Request<'_>,
     accent: &chat::Accent,
     family: &str,
+    estimate: Option<u64>,
 ) -> Result<Sent, String> {
     let options = chat::EncodeOptions {
         model: UPSTREAM,
@@ -140,6 +152,10 @@ fn to_chat(
     };
     let encoded = encoded.map_err(refused)?;
     let options = chat::DecodeOptions::new(request, encoded.names, family, 7).with_accent(accent);
+    let options = match estimate {
+        Some(tokens) => options.with_input_estimate(tokens),
+        None => options,
+    };
     Ok(Sent {
         body: encoded.body,
         members: encoded.members,

@@ -58,7 +58,8 @@ pub(crate) const TABLES: [Table; 13] = [
 ];
 
 /// Every section there is: a misspelt one would expect nothing.
-const SECTIONS: [&str; 29] = [
+const SECTIONS: [&str; 31] = [
+    "accent",
     "answer",
     "body",
     "chat answer",
@@ -67,6 +68,7 @@ const SECTIONS: [&str; 29] = [
     "chunks",
     "elsewhere",
     "error",
+    "estimate",
     "events",
     "foreign",
     "forwarded",

@@ -9,10 +9,13 @@
 //! top_k, user, parallel_tool_calls,
 //! reasoning_effort                   -> gone, where the endpoint has no such thing
 //! messages[].reasoning_content, ...  -> as this endpoint gave it, if our signature
-//!                                       says that it did; else in the place it may
-//!                                       come back in; or gone; and there on each,
-//!                                       where the endpoint demands it
-//! stream                             -> true, where the endpoint does nothing else
+//!                                       says that it did, with what the signature
+//!                                       carries back in its place; else in the place
+//!                                       it may come back in; or gone; and there on
+//!                                       each, where the endpoint demands it
+//! stream                             -> true, where the endpoint does nothing else;
+//!                                       gone, where it does not stream tools
+//! temperature                        -> what the endpoint takes
 //! params, drop, add of the accent    -> as they say
 //! ```
 //! It does not fold system messages, shorten `stop`, or leave out images: what an
@@ -27,12 +30,14 @@ use serde_json::value::RawValue;
 use super::carrier;
 use super::conversation::REASONING;
 use super::request::check_answers;
+use super::returned::Returned;
 use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
 use crate::dialect::chat::envelope::Envelope;
 use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
 use crate::dialect::chat::replay::{FOREIGN, Replay};
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
+use crate::dialect::chat::sampling;
 use crate::fields::{Extras, Fields, Path};
 use crate::ir::{Losses, Refused, Request};
 use crate::json::{ObjectWriter, Text, as_count, as_str, write_array, write_count};
@@ -56,10 +61,12 @@ pub fn forward_request(
         let mut members = members.iter();
         members.any(|(key, raw)| key == name && raw.get() != "null")
     };
+    let is_whole = options.accent.unstreamed_tools && has("tools");
     let mut forwarder = Forwarder {
         options,
         accent: options.accent,
-        streams: request.stream || options.accent.stream_only,
+        streams: (request.stream || options.accent.stream_only) && !is_whole,
+        is_whole,
         limit: match has("max_completion_tokens") {
             true => "max_completion_tokens",
             false => "max_tokens",
@@ -107,6 +114,8 @@ struct Forwarder<'o> {
     options: EncodeOptions<'o>,
     accent: &'o Accent,
     streams: bool,
+    /// A whole answer is asked for, whatever the client wants.
+    is_whole: bool,
     /// The member that limits the answer.
     limit: &'static str,
     losses: Losses,
@@ -118,11 +127,16 @@ impl Forwarder<'_> {
         let accent = self.accent;
         match key {
             "model" => self.out.string(key, self.options.model),
+            "stream" | "stream_options" if self.is_whole => {}
             "stream" if accent.stream_only && raw.get() == "null" => {}
             "stream" if accent.stream_only => self.out.raw(key, "true"),
             "messages" => self.messages(raw),
             "max_tokens" | "max_completion_tokens" => self.output_limit(key, raw),
             "stream_options" => self.stream_options(raw),
+            "temperature" => {
+                let value = sampling::temperature(raw, accent, &mut self.losses);
+                self.out.raw(key, &value);
+            }
             "top_k" if !accent.top_k => self.drop(key, raw),
             "parallel_tool_calls" if !accent.parallel_tool_calls => self.drop(key, raw),
             "user" if !accent.user => self.drop(key, raw),
@@ -195,6 +209,7 @@ impl Forwarder<'_> {
 
     fn messages(&mut self, raw: &RawValue) {
         let is_plain = self.accent.reasoning_back == ReasoningBack::Same
+            && self.accent.signature_placeholder.is_none()
             && memmem::find(raw.get().as_bytes(), carrier::ID_PREFIX.as_bytes()).is_none();
         let items: Vec<&RawValue> = match serde_json::from_str(raw.get()) {
             Ok(items) if !is_plain => items,
@@ -220,15 +235,20 @@ impl Forwarder<'_> {
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
         let demands = self.accent.reasoning_back == ReasoningBack::Always && is_of_model(&members);
-        if !demands && !members.iter().any(|(key, _)| is_reasoning(key)) {
+        let placeholder = self.accent.signature_placeholder.as_deref();
+        let concerns = |(key, _): &(Cow<'_, str>, _)| {
+            is_reasoning(key) || placeholder.is_some() && key == "tool_calls"
+        };
+        if !demands && !members.iter().any(concerns) {
             return out.extend_from_slice(raw.get().as_bytes());
         }
         let root = Path::Root;
         let at = root.key("messages");
         let at = at.index(index);
+        let returned = Returned::of(&members, self.options.family);
         let signatures = signatures(&members);
-        if self.is_from_here(&signatures) {
-            return self.replayed(out, index, &members, &signatures);
+        if !signatures.is_empty() && !returned.is_foreign {
+            return self.replayed(out, index, &members, &signatures, &returned);
         }
         let goes_back = self.accent.reasoning_back != ReasoningBack::Never && signatures.is_empty();
         let inside = self.inside_content(&members).filter(|_| goes_back);
@@ -240,6 +260,7 @@ impl Forwarder<'_> {
                     has_content = true;
                     self.content(&mut message, inside, Some(raw));
                 }
+                "tool_calls" => message.raw(key, &returned.tool_calls(raw, placeholder)),
                 key if !is_reasoning(key) => message.raw(key, raw.get()),
                 // It says nothing, but an endpoint may refuse the very name.
                 key if raw.get() == "null" => {
@@ -326,26 +347,17 @@ impl Forwarder<'_> {
         message.raw("content", &value);
     }
 
-    /// Whether all reasoning of a message was given by this endpoint. Without a
-    /// signature nobody knows whose it is, and the client, who sends it, is believed.
-    fn is_from_here(&self, signatures: &[String]) -> bool {
-        let is_ours = |signature: &String| {
-            Envelope::open(signature).is_some_and(|seal| seal.family == self.options.family)
-        };
-        !signatures.is_empty()
-            && self.accent.reasoning_back != ReasoningBack::Never
-            && signatures.iter().all(is_ours)
-    }
-
     /// A message whose reasoning this endpoint gave: it goes back as it came,
-    /// whatever name the client knows it by. The texts of several blocks have become
-    /// one on the way to the client; it goes with the first.
+    /// whatever name the client knows it by. Without a signature nobody knows whose
+    /// it is, and the client, who sends it, is believed. The texts of several blocks
+    /// have become one on the way to the client; it goes with the first.
     fn replayed(
         &mut self,
         out: &mut Vec<u8>,
         index: usize,
         members: &Extras<'_>,
         signatures: &[String],
+        returned: &Returned,
     ) {
         let texts = REASONING.iter().filter_map(|name| {
             let member = members.iter().find(|(key, _)| key == name)?;
@@ -371,13 +383,18 @@ impl Forwarder<'_> {
                 "content" if replay.is_in_content() => message.member(key, |out| {
                     replay.write_content(out, &texts_of(raw));
                 }),
-                key if REASONING.contains(&key) || key == "reasoning_details" => {}
+                "tool_calls" => {
+                    let placeholder = self.accent.signature_placeholder.as_deref();
+                    message.raw(key, &returned.tool_calls(raw, placeholder));
+                }
+                "extra_content" if returned.message.is_some() => {}
+                key if is_reasoning(key) => {}
                 key => message.raw(key, raw.get()),
             }
         }
         let (mut message, _) = message.finish();
         message.pop();
-        replay.write_member(&mut message);
+        replay.write_members(&mut message);
         message.push(b'}');
         out.extend_from_slice(&message);
     }
@@ -603,6 +620,23 @@ mod tests {
             r#","reasoning":"r""#,
             0,
         );
+        let item = |signature: &str| {
+            let signature = Value::from(signature);
+            format!(
+                r#","reasoning_content":"r","reasoning_details":[{{"id":"sluice1.0","signature":{signature}}}]"#
+            )
+        };
+        let details = item(r#"sluice2.reasoning.4.here[{"data":"x"}]"#);
+        let restored = r#","reasoning_details":[{"data":"x"}]"#;
+        check_message(&same, &details, restored, 0);
+        check_message(&back(ReasoningBack::Details), &details, restored, 0);
+        check_message(&back(ReasoningBack::Always), &details, plain, 0);
+        check_message(
+            &same,
+            &item(r#"sluice2.reasoning.5.other[{"data":"x"}]"#),
+            "",
+            1,
+        );
         let foreign = r#","reasoning_details":[{"id":"x","data":"d"}]"#;
         check_message(&same, foreign, foreign, 0);
         // What the vendor gave beside the text comes out of the signature again.
@@ -693,6 +727,42 @@ mod tests {
             let expected = format!(r#","content":{expected}"#);
             check_content(ReasoningBack::Tags, &format!("{content}{told}"), &expected);
         }
+    }
+
+    #[test]
+    fn signatures_of_calls_go_back_where_they_came_from() {
+        let gemini = Accent {
+            reasoning_back: ReasoningBack::Never,
+            signature_placeholder: Some("skip".into()),
+            ..Accent::default()
+        };
+        let calls = |a: &str, b: &str| {
+            let function = r#""function":{"name":"f","arguments":"{}"}"#;
+            format!(r#","tool_calls":[{{"id":"a",{function}{a}}},{{"id":"b",{function}{b}}}]"#)
+        };
+        let extra = |text: &str| {
+            format!(r#","extra_content":{{"google":{{"thought_signature":"{text}"}}}}"#)
+        };
+        let signed = |family: &str| {
+            let signature = Value::from(format!(
+                r#"sluice2.extra_content.{}.{family}{{"calls":{{"a":{{"google":{{"thought_signature":"s"}}}}}},"message":{{"m":1}}}}"#,
+                family.len()
+            ));
+            format!(
+                r#"{},"reasoning_details":[{{"id":"sluice1.0","signature":{signature}}}]"#,
+                calls("", "")
+            )
+        };
+        let own = format!(r#"{},"extra_content":{{"m":1}}"#, calls(&extra("s"), ""));
+        for accent in [&gemini, &Accent::default()] {
+            check_message(accent, &signed("here"), &own, 0);
+            // The client knows how itself.
+            let known = calls(&extra("c"), "");
+            check_message(accent, &known, &known, 0);
+        }
+        check_message(&gemini, &signed("other"), &calls(&extra("skip"), ""), 0);
+        check_message(&gemini, &calls("", ""), &calls(&extra("skip"), ""), 0);
+        check_message(&Accent::default(), &calls("", ""), &calls("", ""), 0);
     }
 
     fn any_request() -> impl Strategy<Value = Value> {

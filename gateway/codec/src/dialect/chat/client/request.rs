@@ -60,6 +60,7 @@ pub fn decode_client_request(body: &str) -> Result<ClientRequest<'_>, DecodeErro
         top_p: fields.take_number("top_p", at)?,
         top_k: fields.take_number("top_k", at)?,
         thinking: None,
+        omits_reasoning: false,
         effort: fields.take_str("reasoning_effort", at)?,
         output_schema: None,
         user_id: fields.take_text("user", at)?,

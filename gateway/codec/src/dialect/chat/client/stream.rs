@@ -533,6 +533,7 @@ mod tests {
             top_p: None,
             top_k: None,
             thinking: None,
+            omits_reasoning: false,
             effort: None,
             output_schema: None,
             user_id: None,
