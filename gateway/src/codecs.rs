@@ -14,7 +14,7 @@ use sluice_codec::json::Member;
 
 use crate::config::Upstream;
 use crate::error::Error;
-use crate::provider::Dialect;
+use crate::provider::{Accent, Dialect};
 
 /// The version of Messages that is spoken to upstreams unless the client names
 /// another. <https://docs.claude.com/en/api/versioning> (seen 2026-11).
@@ -58,7 +58,8 @@ pub(crate) fn hook_view(
         Dialect::AnthropicMessages => Ok(body.clone()),
         Dialect::ChatCompletions => {
             chat::check_translatable(request)?;
-            let encoded = messages::encode_request(request, &request.model)?;
+            let encoded =
+                messages::encode_request(request, &request.model, &messages::Accent::default())?;
             Ok(encoded.body.into())
         }
     }
@@ -91,11 +92,11 @@ pub(crate) fn encode_request(
         chat::check_translatable(request)?;
     }
     let id_seed = fastrand::u64(..);
-    Ok(match upstream.dialect {
-        Dialect::AnthropicMessages => {
+    Ok(match &upstream.accent {
+        Accent::Messages(accent) => {
             let encoded = match body {
-                Some(body) => messages::forward_request(body, request, model)?,
-                None => messages::encode_request(request, model)?,
+                Some(body) => messages::forward_request(body, request, model, accent)?,
+                None => messages::encode_request(request, model, accent)?,
             };
             let options = messages::AnswerOptions::new(request, id_seed);
             Encoded {
@@ -105,10 +106,10 @@ pub(crate) fn encode_request(
                 decoder: Decoder::Messages(Box::new(messages::AnswerDecoder::new(options))),
             }
         }
-        Dialect::ChatCompletions => {
+        Accent::Chat(accent) => {
             let options = chat::EncodeOptions {
                 model,
-                accent: &upstream.accent,
+                accent,
                 family: &upstream.name,
             };
             let encoded = match body {
@@ -116,7 +117,7 @@ pub(crate) fn encode_request(
                 None => chat::encode_request(request, options)?,
             };
             let options = chat::DecodeOptions::new(request, encoded.names, &upstream.name, id_seed)
-                .with_accent(&upstream.accent)
+                .with_accent(accent)
                 .with_input_estimate(tokens_of(encoded.body.len() as u64));
             Encoded {
                 body: encoded.body,
@@ -130,13 +131,13 @@ pub(crate) fn encode_request(
 
 /// Headers of the client's request that its upstream must see: versions and betas
 /// of Messages.
-pub(crate) fn forwarded_headers(upstream: Dialect, client: &HeaderMap, headers: &mut HeaderMap) {
+pub(crate) fn forwarded_headers(upstream: &Accent, client: &HeaderMap, headers: &mut HeaderMap) {
     const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
     const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-    if upstream == Dialect::AnthropicMessages {
+    if let Accent::Messages(accent) = upstream {
         let version = client.get(&VERSION).cloned();
         headers.insert(VERSION, version.unwrap_or(MESSAGES_VERSION));
-        for beta in client.get_all(&BETA) {
+        for beta in client.get_all(&BETA).iter().filter(|_| accent.betas) {
             headers.append(BETA, beta.clone());
         }
     }

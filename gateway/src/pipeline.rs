@@ -319,7 +319,7 @@ impl Attempt<'_> {
         // 6. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
         let mut headers = self.endpoint.headers.clone();
-        codecs::forwarded_headers(self.upstream.dialect, client.headers, &mut headers);
+        codecs::forwarded_headers(&self.upstream.accent, client.headers, &mut headers);
         if session.wants(Stage::UpstreamRequest) {
             let document = Document::with_members(body, encoded.members);
             let result = session.on_upstream_request(document, &mut headers).await;

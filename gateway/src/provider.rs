@@ -1,6 +1,8 @@
 //! Providers: vendors that speak a dialect with an accent. Pure data.
 
 use serde::Deserialize;
+use sluice_codec::dialect::chat::Accent as ChatAccent;
+use sluice_codec::dialect::messages::Accent as MessagesAccent;
 
 /// A wire format, as a client or an upstream speaks it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -41,6 +43,25 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => Auth::XApiKey,
             Self::ChatCompletions => Auth::Bearer,
+        }
+    }
+}
+
+/// How an endpoint deviates from its dialect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Accent {
+    /// From Chat Completions.
+    Chat(ChatAccent),
+    /// From Anthropic Messages.
+    Messages(MessagesAccent),
+}
+
+impl Accent {
+    /// The default one of `dialect`.
+    pub fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::AnthropicMessages => Self::Messages(MessagesAccent::default()),
+            Dialect::ChatCompletions => Self::Chat(ChatAccent::default()),
         }
     }
 }

@@ -155,6 +155,34 @@ async fn messages_over_messages_passes_untouched() {
 }
 
 #[tokio::test]
+async fn an_accent_of_messages_is_heeded() {
+    let upstream = anthropic().await;
+    let gateway = TestGateway::start(&format!(
+        "upstreams:\n  up: {{ base_url: \"{}\", provider: vllm-messages }}\nmodels:\n  m: {{ upstream: up, model: x }}\n",
+        upstream.url()
+    ))
+    .await;
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"h"},{"role":"system","content":"now"}],"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#;
+    let headers = [("anthropic-beta", "a-1")];
+    let answer = gateway
+        .client()
+        .post("/v1/messages", &headers, body.to_owned())
+        .await;
+    let seen = upstream.requests().pop().expect("it was asked");
+    assert!(!seen.headers.contains_key("anthropic-beta"));
+    let said = |text: &str| json!({ "type": "text", "text": text });
+    let content = [
+        said("h"),
+        said("<system-reminder>\nnow\n</system-reminder>"),
+    ];
+    assert_eq!(
+        seen.json(),
+        json!({ "model": "x", "max_tokens": 9, "messages": [{ "role": "user", "content": content }] })
+    );
+    assert!(answer.header("sluice-losses").contains("tools[0]"));
+}
+
+#[tokio::test]
 async fn errors_of_messages_upstreams_keep_their_kind() {
     let error = json!({ "type": "error", "error": { "type": "overloaded_error", "message": "busy" }, "request_id": "r" });
     let upstream = FakeUpstream::start(move |_| {

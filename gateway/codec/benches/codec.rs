@@ -52,7 +52,7 @@ fn request_chat_to_messages(bencher: Bencher, size: usize) {
     let body = chat_body(size);
     request(bencher, &body, || {
         let decoded = chat::decode_client_request(&body).expect("a request");
-        messages::encode_request(&decoded.request, "m")
+        messages::encode_request(&decoded.request, "m", &messages::Accent::default())
             .expect("no refusal")
             .body
     });
@@ -63,7 +63,7 @@ fn request_messages_forwarded(bencher: Bencher, size: usize) {
     let body = messages_body(size);
     request(bencher, &body, || {
         let request = messages::decode_request(&body).expect("a request");
-        messages::forward_request(&body, &request, "m")
+        messages::forward_request(&body, &request, "m", &messages::Accent::default())
             .expect("its body")
             .body
     });

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_yaml::Value;
 
-use super::native;
+use super::accent;
 use crate::provider::{Auth, Dialect};
 
 /// The row of servers that no other row describes.
@@ -55,7 +55,8 @@ impl Catalogue {
     pub(super) fn overlaid(mut self, text: &str) -> Result<Self, String> {
         let own: Self = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
         for (name, row) in &own.0 {
-            native::parsed(&row.accent).map_err(|why| format!("{name}.accent: {why}"))?;
+            accent::read(row.dialect, &row.accent)
+                .map_err(|why| format!("{name}.accent: {why}"))?;
         }
         self.0.extend(own.0);
         Ok(self)
@@ -83,14 +84,13 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_codec::dialect::chat::{Accent, EncodeOptions, encode_request};
-    use sluice_codec::dialect::messages::decode_request;
+    use crate::provider::Accent;
+    use sluice_codec::dialect::chat::{EncodeOptions, encode_request};
+    use sluice_codec::dialect::messages::{decode_request, forward_request};
 
     /// The accent of `row`; a mistake in it fails the test.
-    fn accent(name: &str, row: &Row) -> Accent {
-        let fields = row.accent.clone().into_iter();
-        let fields = Value::Mapping(fields.map(|(k, v)| (k.into(), v)).collect());
-        serde_yaml::from_value(fields).unwrap_or_else(|error| panic!("{name}: {error}"))
+    fn accent_of(name: &str, row: &Row) -> Accent {
+        accent::read(row.dialect, &row.accent).unwrap_or_else(|why| panic!("{name}: {why}"))
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
         let mut local = Vec::new();
         let mut prefixes = Vec::new();
         for (name, row) in catalogue.rows() {
-            accent(name, row);
+            accent_of(name, row);
             assert!(row.source.is_some() || name == GENERIC, "{name}: no source");
             if let Some(url) = &row.base_url {
                 assert!(
@@ -509,30 +509,184 @@ mod tests {
         ),
     ];
 
+    /// A request that every accent of Messages changes somewhere.
+    const MESSAGES_REQUEST: &str = r#"{"model":"m","max_tokens":9,"top_k":4,"stop_sequences":["z"],
+        "system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=1"},{"type":"text","text":"s"}],
+        "thinking":{"type":"adaptive"},"tool_choice":{"type":"any"},
+        "output_config":{"effort":"high","format":{"type":"json_schema","schema":{"type":"object"}}},
+        "tools":[{"name":"f","input_schema":{"type":"object"},"strict":true,"cache_control":{}},{"type":"web_search_20250305","name":"web_search"},
+            {"type":"code_execution_20250825","name":"code_execution"}],
+        "messages":[{"role":"user","content":"hi"},
+            {"role":"assistant","content":[{"type":"redacted_thinking","data":"sealed"},{"type":"tool_use","id":"t","name":"f","input":{}}]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[
+                {"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA=="}},
+                {"type":"tool_reference","tool_name":"g"}]},
+                {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}}]},
+            {"role":"system","content":"now"}]}"#;
+
+    /// What each row of Messages makes of [`MESSAGES_REQUEST`].
+    const MESSAGES_EXPECTED: [(&str, &[&str], &[&str]); 17] = [
+        (
+            "dashscope-messages",
+            &[r#""data":"sealed""#, FOLDED],
+            &["web_search", "billing"],
+        ),
+        (
+            "dashscope-cn-messages",
+            &[r#""type":"adaptive""#, FOLDED],
+            &["web_search", "billing"],
+        ),
+        (
+            "deepseek-messages",
+            &[
+                "web_search_20250305",
+                r#"{"type":"thinking","thinking":" ","signature":""},{"type":"tool_use""#,
+                r#""thinking":{"type":"enabled""#,
+                r#""output_config":{"effort":"high"}"#,
+                "It must fit this JSON schema",
+                "document omitted",
+                "Tool g is loaded",
+                FOLDED,
+            ],
+            &["sealed", "code_execution", "billing", "top_k"],
+        ),
+        (
+            "fireworks-messages",
+            &[
+                r#""thinking":{"type":"enabled""#,
+                r#""strict":true"#,
+                FOLDED,
+            ],
+            &["web_search", "cache_control", "sealed"],
+        ),
+        (
+            "llama-cpp-messages",
+            &["document omitted", FOLDED],
+            &["sealed", "web_search"],
+        ),
+        (
+            "lm-studio-messages",
+            &[
+                "[image: it follows the results]",
+                r#"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA=="}},{"type":"text""#,
+                FOLDED,
+            ],
+            &["sealed", "web_search", "tool_reference"],
+        ),
+        (
+            "minimax-messages",
+            &[r#""type":"adaptive""#, "document omitted", FOLDED],
+            &["web_search", "top_k", "stop_sequences", "billing"],
+        ),
+        (
+            "minimax-cn-messages",
+            &["It must fit this JSON schema", FOLDED],
+            &["web_search"],
+        ),
+        (
+            "moonshot-messages",
+            &[r#""thinking":" ","signature":""#, r#""top_k":4"#, FOLDED],
+            &["web_search", "billing"],
+        ),
+        (
+            "moonshot-cn-messages",
+            &[r#""thinking":" ""#, FOLDED],
+            &["web_search"],
+        ),
+        (
+            "ollama-messages",
+            &[
+                "web_search_20250305",
+                r#""thinking":{"type":"enabled""#,
+                FOLDED,
+            ],
+            &["code_execution", "tool_choice", "sealed"],
+        ),
+        (
+            "sglang-messages",
+            &[
+                r#""thinking":{"type":"enabled""#,
+                "Tool g is loaded",
+                FOLDED,
+            ],
+            &["sealed", "web_search", "document\""],
+        ),
+        (
+            "vllm-messages",
+            &[
+                r#""data":"sealed""#,
+                r#""tool_name":"g""#,
+                r#""format":"#,
+                "billing",
+                FOLDED,
+            ],
+            &["web_search", "document\""],
+        ),
+        (
+            "xiaomi-mimo-messages",
+            &[r#""thinking":" ""#, FOLDED],
+            &["web_search"],
+        ),
+        (
+            "zai-messages",
+            &[r#""type":"document""#, FOLDED],
+            &["web_search", "billing"],
+        ),
+        (
+            "zhipu-messages",
+            &[r#""type":"document""#, FOLDED],
+            &["web_search", "billing"],
+        ),
+        (
+            "anthropic",
+            &["billing", r#"{"role":"system","content":"now"}"#],
+            &[],
+        ),
+    ];
+
+    /// The `system` message of [`MESSAGES_REQUEST`], as part of the message before.
+    const FOLDED: &str = r#"<system-reminder>\nnow\n</system-reminder>"}]}]"#;
+
+    /// What `accent` makes of a request.
+    fn sent(accent: &Accent) -> String {
+        let body = match accent {
+            Accent::Chat(accent) => {
+                let request = decode_request(REQUEST).expect("a request");
+                let options = EncodeOptions {
+                    model: "m",
+                    accent,
+                    family: "up",
+                };
+                encode_request(&request, options).expect("no refusal").body
+            }
+            Accent::Messages(accent) => {
+                let request = decode_request(MESSAGES_REQUEST).expect("a request");
+                let sent = forward_request(MESSAGES_REQUEST, &request, "m", accent);
+                sent.expect("its body").body
+            }
+        };
+        String::from_utf8(body).expect("text")
+    }
+
     #[test]
     fn every_accent_is_heard() {
         let catalogue = Catalogue::embedded();
+        let expected = || EXPECTED.iter().chain(&MESSAGES_EXPECTED);
         for (name, row) in catalogue.rows().filter(|(_, row)| !row.accent.is_empty()) {
-            let Some((_, holds, lacks)) = EXPECTED.iter().find(|(known, ..)| *known == name) else {
-                panic!("{name} has an accent, and no line in this test");
-            };
-            let request = decode_request(REQUEST).expect("a request");
-            let options = EncodeOptions {
-                model: "m",
-                accent: &accent(name, row),
-                family: "up",
-            };
-            let encoded = encode_request(&request, options).expect("no refusal");
-            let body = String::from_utf8(encoded.body).expect("text");
+            let known = expected().any(|(known, ..)| *known == name);
+            assert!(known, "{name} has an accent, and no line in this test");
+            accent_of(name, row);
+        }
+        for (name, holds, lacks) in expected() {
+            let row = catalogue.row(name);
+            let row = row.unwrap_or_else(|| panic!("no row `{name}`"));
+            let body = sent(&accent_of(name, row));
             for fragment in *holds {
                 assert!(body.contains(fragment), "{name}: no `{fragment}` in {body}");
             }
             for fragment in *lacks {
                 assert!(!body.contains(fragment), "{name}: `{fragment}` in {body}");
             }
-        }
-        for (name, ..) in EXPECTED {
-            assert!(catalogue.row(name).is_some(), "no row `{name}`");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_yaml::Value;
 
+use super::accent;
 use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
@@ -402,7 +403,7 @@ impl Import<'_> {
                 .get("extra_headers")
                 .map(native::headers)
                 .unwrap_or_default(),
-            accent: native::accent(Some(row), None),
+            accent: accent::of(Some(row), row.dialect, None),
         };
         Some((upstream, model.to_owned()))
     }

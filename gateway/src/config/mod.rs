@@ -7,6 +7,7 @@
 //! [`Diagnostic`], all of them in one run. Nothing here knows what a hook does
 //! with its settings, or opens a socket.
 
+mod accent;
 mod catalogue;
 mod diagnostic;
 mod document;
@@ -23,7 +24,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use crate::provider::{Auth, Dialect};
+use crate::provider::{Accent, Auth, Dialect};
 use crate::secret::Secret;
 use catalogue::Catalogue;
 use document::Document;
@@ -99,7 +100,7 @@ pub fn embedded_default(
             base_url,
             api_key,
             headers: Vec::new(),
-            accent: native::accent(Some(row), None),
+            accent: accent::of(Some(row), row.dialect, None),
         });
         let target = Target {
             upstream,
@@ -295,7 +296,7 @@ pub struct Upstream {
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// How the endpoint deviates from its dialect.
-    pub accent: sluice_codec::dialect::chat::Accent,
+    pub accent: Accent,
 }
 
 impl Upstream {

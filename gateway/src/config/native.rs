@@ -1,12 +1,9 @@
 //! Sluice's own schema: a document to the configuration as used.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use serde_yaml::Value;
-use sluice_codec::dialect::chat::Accent;
-
+use super::accent;
 use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
@@ -211,7 +208,7 @@ fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<
         base_url: base_url.unwrap_or_default(),
         api_key: own_key.or_else(customary),
         headers: members.get("headers").map(headers).unwrap_or_default(),
-        accent: accent(row, members.get("accent")),
+        accent: accent::of(row, dialect, members.get("accent")),
     })
 }
 
@@ -273,69 +270,6 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
         Some((name, secret(&node)?))
     };
     node.members().into_iter().filter_map(header).collect()
-}
-
-/// The fields of an accent, to suggest one from.
-pub(super) const ACCENT: [&str; 38] = [
-    "output_limit",
-    "output_limit_max",
-    "reasoning_ask",
-    "efforts",
-    "reasoning_back",
-    "reasoning_placeholder",
-    "signature_placeholder",
-    "think_tags",
-    "omitted_reasoning",
-    "reasoning_outside",
-    "mid_system",
-    "tool_choice",
-    "tool_choice_thinking",
-    "empty_result",
-    "prefill",
-    "tool_ids",
-    "split_calls",
-    "schema",
-    "output_schema",
-    "strict_tools",
-    "parallel_tool_calls",
-    "stream_only",
-    "unstreamed_tools",
-    "stream_usage",
-    "stop_max",
-    "user_after_tool",
-    "content",
-    "empty_content",
-    "images",
-    "files",
-    "temperature_min",
-    "temperature_max",
-    "top_k",
-    "user",
-    "cache_marks",
-    "cache_key",
-    "params",
-    "drop",
-    "add",
-];
-
-/// The row's accent, under what the file says.
-pub(super) fn accent(row: Option<&Row>, written: Option<&Node<'_>>) -> Accent {
-    let mut fields: BTreeMap<String, Value> = row.map(|row| row.accent.clone()).unwrap_or_default();
-    for (name, node) in written.map(Node::members).unwrap_or_default() {
-        // Each by itself, so that every mistake is reported at its line.
-        let alone = BTreeMap::from([(name.clone(), node.value().clone())]);
-        match parsed(&alone) {
-            Ok(_) => drop(fields.insert(name, node.value().clone())),
-            Err(why) if why.starts_with("unknown field") => node.unknown("setting", &name, ACCENT),
-            Err(why) => node.error(why, None),
-        }
-    }
-    parsed(&fields).unwrap_or_default()
-}
-
-pub(super) fn parsed(fields: &BTreeMap<String, Value>) -> Result<Accent, String> {
-    let value = serde_yaml::to_value(fields).map_err(|error| error.to_string())?;
-    serde_yaml::from_value(value).map_err(|error| error.to_string())
 }
 
 // === models ===

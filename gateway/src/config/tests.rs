@@ -141,6 +141,37 @@ fn urls_are_taken_as_people_write_them() {
 }
 
 #[test]
+fn an_accent_is_that_of_its_dialect() {
+    let upstream = |fields: &str| {
+        let text = format!("upstreams: {{ u: {{ {fields} }} }}\nmodels: {{}}");
+        let loaded = loaded(&text).unwrap();
+        loaded.config.upstreams[0].accent.clone()
+    };
+    let Accent::Messages(accent) =
+        upstream("provider: deepseek-messages, accent: { mid_system: hoist }")
+    else {
+        panic!("an accent of Messages");
+    };
+    assert_eq!(
+        accent.mid_system,
+        sluice_codec::dialect::messages::MidSystem::Hoist
+    );
+    assert_eq!(accent.anthropic_tools, ["web_search"]);
+    // A row's accent is none of another dialect.
+    assert_eq!(
+        upstream("provider: deepseek, dialect: anthropic-messages"),
+        Accent::of(Dialect::AnthropicMessages)
+    );
+    check_with_models(
+        "upstreams: { u: { provider: anthropic, accent: { mid_sytem: fold, betas: 1 } } }",
+        &[
+            "f.yaml:1: upstreams.u.accent.mid_sytem: no setting named `mid_sytem`; did you mean `mid_system`?",
+            "f.yaml:1: upstreams.u.accent.betas: invalid type: integer `1`, expected a boolean",
+        ],
+    );
+}
+
+#[test]
 fn providers_bring_url_key_and_accent() {
     let loaded = loaded(
         "\
@@ -156,7 +187,9 @@ models:
     let upstream = &loaded.config.upstreams[0];
     assert_eq!(upstream.base_url, "https://api.deepseek.com/v1");
     assert_eq!(upstream.api_key, Some(Secret::new("sk-deep")));
-    let accent = &upstream.accent;
+    let Accent::Chat(accent) = &upstream.accent else {
+        panic!("DeepSeek speaks Chat Completions");
+    };
     assert!(
         accent.images
             && accent.reasoning_ask == sluice_codec::dialect::chat::ReasoningAsk::ThinkingEffort
@@ -310,7 +343,8 @@ fn the_reference_file_shows_every_setting() {
         &MATCH,
         &HOOK_LIMITS,
         &GRANTS,
-        &native::ACCENT,
+        &accent::CHAT,
+        &accent::MESSAGES,
     ];
     for setting in known.concat() {
         assert!(
@@ -340,6 +374,7 @@ fn the_embedded_default_takes_keys_and_servers_that_are_there() {
             "deepseek/*",
             "deepseek-messages/*",
             "fireworks/*",
+            "fireworks-messages/*",
             "ollama/*"
         ]
     );

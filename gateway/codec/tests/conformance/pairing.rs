@@ -166,11 +166,11 @@ fn to_chat(
 
 /// For a Messages upstream, likewise.
 fn to_messages(body: Option<&str>, request: &Request<'_>) -> Result<Sent, String> {
+    let accent = messages::Accent::default();
     let encoded = match body {
-        Some(body) => {
-            messages::forward_request(body, request, UPSTREAM).map_err(|error| error.to_string())?
-        }
-        None => messages::encode_request(request, UPSTREAM).map_err(refused)?,
+        Some(body) => messages::forward_request(body, request, UPSTREAM, &accent)
+            .map_err(|error| error.to_string())?,
+        None => messages::encode_request(request, UPSTREAM, &accent).map_err(refused)?,
     };
     let options = messages::AnswerOptions::new(request, 7);
     Ok(Sent {

@@ -10,24 +10,30 @@
 //! prompt cache keeps hitting. Cut out are only thinking blocks that this
 //! gateway signed: Anthropic refuses a signature that is not its own. Blocks
 //! without any signature stay, since servers that imitate the dialect give such
-//! ones and want them back.
+//! ones and want them back. What an upstream with an accent gets: `adapted`.
 
 use std::{borrow::Cow, ops::Range};
 
 use serde_json::value::RawValue;
 
+use super::accent::Accent;
+use super::adapted;
 use super::outbound::Encoded;
 use crate::fields::{DecodeError, Fields, Path, required};
 use crate::ir::{Block, Losses, Request, RequestMessage, is_own_signature};
 use crate::json::{Member, range_in, write_str};
 
-/// `body`, from which `request` was decoded, for an upstream that calls the
-/// model `model`.
+/// `body`, from which `request` was decoded, for an upstream with `accent` that
+/// calls the model `model`.
 pub fn forward_request(
     body: &str,
     request: &Request<'_>,
     model: &str,
+    accent: &Accent,
 ) -> Result<Encoded, DecodeError> {
+    if *accent != Accent::default() {
+        return adapted::forward(body, request, model, accent);
+    }
     let members = members(body)?;
     let mut losses = Losses::default();
     let mut edits = cuts(body, request, &mut losses)?;
@@ -195,7 +201,7 @@ mod tests {
 
     fn forward(body: &str, model: &str) -> Encoded {
         let request = decode_request(body).unwrap();
-        let encoded = forward_request(body, &request, model).unwrap();
+        let encoded = forward_request(body, &request, model, &Accent::default()).unwrap();
         let text = std::str::from_utf8(&encoded.body).unwrap();
         let mut fields = Fields::parse(text, &Path::Root).unwrap().rest().into_iter();
         for member in &encoded.members {
@@ -280,12 +286,22 @@ mod tests {
         check(&body(&said(&one)), &body(""), &["messages[1].content[0]"]);
     }
 
+    fn blunt() -> Accent {
+        Accent {
+            betas: false,
+            ..Accent::default()
+        }
+    }
+
     #[test]
     fn another_body_is_refused() {
         let body = r#"{"model":"m","messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"","signature":"sluice1.x"}]}]}"#;
         let request = decode_request(body).unwrap();
         for other in ["", "{", "[]", r#"{"messages":[{}]}"#] {
-            assert!(forward_request(other, &request, "m").is_err(), "{other}");
+            for accent in [Accent::default(), blunt()] {
+                let refused = forward_request(other, &request, "m", &accent);
+                assert!(refused.is_err(), "{other}");
+            }
         }
     }
 

@@ -6,16 +6,23 @@
 //! ```text
 //!  client's side   request::decode_request        stream, response: encode
 //!  upstream's side forward, outbound: encode      inbound: decode
+//!                  accent: how one differs from Anthropic, adapted: the client's
+//!                  bytes for such a one
 //! ```
 
+mod accent;
+mod adapted;
+mod blocks;
 mod error;
 mod forward;
 mod inbound;
+mod members;
 mod outbound;
 mod request;
 mod response;
 mod stream;
 
+pub use accent::{Accent, MidSystem, OutputSchema, ThinkingBack, ThinkingType};
 pub use error::{ErrorBody, decode_upstream_error, kind_of_status, status_of_kind};
 pub use forward::forward_request;
 pub use inbound::{AnswerDecoder, AnswerOptions};

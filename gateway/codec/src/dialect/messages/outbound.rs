@@ -17,6 +17,15 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
+use super::accent::{
+    Accent, IMAGE_BEHIND, LOWERED, MOVED, MidSystem, NO_BUDGET, NO_FIELD, NO_SCHEMA, NO_THINKING,
+    NOT_TAKEN, OutputSchema, Place, ThinkingBack, ThinkingType,
+};
+use super::blocks::{
+    BLANK_THINKING, NO_USER, StandIn, is_billing_line, loaded, reminder, schema_instruction,
+    stand_in, text_block, write_blocks, write_text,
+};
+use super::members;
 use crate::fields::{Extras, Path};
 use crate::ir::{
     Block, ImageSource, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool,
@@ -32,13 +41,10 @@ pub const MAX_TOKENS_DEFAULT: u64 = 8_192;
 
 /// Smallest budget of reasoning that is accepted.
 /// <https://docs.claude.com/en/docs/build-with-claude/extended-thinking> (seen 2026-11).
-const BUDGET_TOKENS_MIN: u64 = 1_024;
+pub(super) const BUDGET_TOKENS_MIN: u64 = 1_024;
 
 /// What stands in for a tool result that the conversation lacks.
 const NO_RESULT: &str = "[no result was recorded for this call]";
-
-/// What stands in for the user's message that a conversation must begin with.
-const NO_USER: &str = "[the user has said nothing yet]";
 
 /// Blocks of a user that only Messages knows; results of Anthropic's own tools
 /// end in `_tool_result`.
@@ -55,10 +61,15 @@ pub struct Encoded {
     pub losses: Losses,
 }
 
-/// Encode `request` for an upstream that calls the model `model`.
-pub fn encode_request(request: &Request<'_>, model: &str) -> Result<Encoded, Refused> {
+/// Encode `request` for an upstream with `accent` that calls the model `model`.
+pub fn encode_request(
+    request: &Request<'_>,
+    model: &str,
+    accent: &Accent,
+) -> Result<Encoded, Refused> {
     let mut encoder = Encoder {
         request,
+        accent,
         losses: Losses::default(),
         refused: None,
         turns: Vec::new(),
@@ -85,16 +96,18 @@ pub fn encode_request(request: &Request<'_>, model: &str) -> Result<Encoded, Ref
         body.raw("stream", "true");
     }
     encoder.report_extras(&request.extras, &Path::Root);
-    let (body, members) = body.finish();
+    let mut losses = encoder.losses;
+    let (body, members) = members::settle(body, accent, &mut losses);
     Ok(Encoded {
         body,
         members,
-        losses: encoder.losses,
+        losses,
     })
 }
 
 struct Encoder<'r> {
     request: &'r Request<'r>,
+    accent: &'r Accent,
     losses: Losses,
     /// The first thing that cannot be left out.
     refused: Option<Refused>,
@@ -115,6 +128,8 @@ struct Turn<'r> {
     waiting: HashMap<&'r str, Vec<usize>>,
     /// Everything but results: blocks as JSON text.
     blocks: Vec<Vec<u8>>,
+    /// Of an assistant: whether a thought is among them.
+    thinks: bool,
 }
 
 /// A tool call, and its result once it is known.
@@ -136,10 +151,16 @@ impl<'r> Encoder<'r> {
         let at = root.key("system");
         self.system_blocks(&request.system, &at, &mut blocks);
         let at = root.key("messages");
-        for (i, message) in request.messages[..self.leading()].iter().enumerate() {
-            let at = at.index(i);
-            self.report_extras(&message.extras, &at);
-            self.system_blocks(&message.content, &at.key("content"), &mut blocks);
+        let leading = self.leading();
+        for (i, message) in request.messages.iter().enumerate() {
+            if self.is_hoisted(message, i, leading) {
+                let at = at.index(i);
+                self.report_extras(&message.extras, &at);
+                self.system_blocks(&message.content, &at.key("content"), &mut blocks);
+            }
+        }
+        if self.accent.output_schema == OutputSchema::Instruction {
+            blocks.extend(request.output_schema.map(schema_instruction));
         }
         if !blocks.is_empty() {
             body.member("system", |out| write_blocks(out, &blocks));
@@ -149,6 +170,7 @@ impl<'r> Encoder<'r> {
     fn system_blocks(&mut self, from: &'r [Block<'r>], at: &Path<'_>, into: &mut Vec<Vec<u8>>) {
         for (i, block) in from.iter().enumerate() {
             match block {
+                _ if !self.accent.billing_line && is_billing_line(block) => {}
                 Block::Text { text, extras } => into.extend(self.text(text, extras, &at.index(i))),
                 _ => self
                     .losses
@@ -163,11 +185,20 @@ impl<'r> Encoder<'r> {
         self.request.messages.iter().take_while(is_system).count()
     }
 
+    /// Whether the message at `index` becomes part of `system`.
+    fn is_hoisted(&self, message: &RequestMessage<'_>, index: usize, leading: usize) -> bool {
+        let hoists = self.accent.mid_system == MidSystem::Hoist;
+        message.role == Role::System && (index < leading || hoists)
+    }
+
     fn messages(&mut self) {
         let root = Path::Root;
         let at = root.key("messages");
-        let messages = &self.request.messages;
-        for (i, message) in messages.iter().enumerate().skip(self.leading()) {
+        let leading = self.leading();
+        for (i, message) in self.request.messages.iter().enumerate() {
+            if self.is_hoisted(message, i, leading) {
+                continue;
+            }
             let at = at.index(i);
             self.report_extras(&message.extras, &at);
             let at = at.key("content");
@@ -189,6 +220,14 @@ impl<'r> Encoder<'r> {
             && first.is_empty()
         {
             first.blocks.push(text_block(&Text::new(NO_USER)));
+        }
+        if self.accent.thinking_back == ThinkingBack::Always {
+            let thoughtless = |turn: &&mut Turn<'_>| {
+                turn.role == Role::Assistant && !turn.calls.is_empty() && !turn.thinks
+            };
+            for turn in self.turns.iter_mut().filter(thoughtless) {
+                turn.blocks.insert(0, BLANK_THINKING.to_vec());
+            }
         }
     }
 
@@ -216,8 +255,15 @@ impl<'r> Encoder<'r> {
         for (j, block) in message.content.iter().enumerate() {
             let at = at.index(j);
             let written = match block {
+                _ if !self.accent.takes(block, Place::Message) => self.stand_in(block, &at),
                 Block::Text { text, extras } => self.text(text, extras, &at),
-                Block::Thinking { text, signature } => self.thinking(text, signature, &at),
+                Block::Thinking { text, signature } => {
+                    let thought = self.thinking(text, signature, &at);
+                    if thought.is_some() {
+                        self.turn(Role::Assistant).thinks = true;
+                    }
+                    thought
+                }
                 Block::ToolUse {
                     id,
                     name,
@@ -326,10 +372,8 @@ impl<'r> Encoder<'r> {
             Block::Text { text, extras } if role == Role::System => {
                 self.text(&reminder(text), extras, at)
             }
-            Block::ToolReference { name } => Some(text_block(&Text::new(&format!(
-                "Tool {name} is loaded and can be called now."
-            )))),
-            _ => self.content_block(block, at),
+            Block::ToolReference { name } => Some(text_block(&Text::new(&loaded(name)))),
+            _ => self.content_block(block, Place::Message, at),
         };
         if let Some(block) = written {
             self.turn(Role::User).blocks.push(block);
@@ -337,8 +381,17 @@ impl<'r> Encoder<'r> {
     }
 
     /// A block that stands in user messages and in results alike.
-    fn content_block(&mut self, block: &Block<'_>, at: &Path<'_>) -> Option<Vec<u8>> {
+    fn content_block(&mut self, block: &Block<'_>, place: Place, at: &Path<'_>) -> Option<Vec<u8>> {
         match block {
+            Block::Other { kind, .. } if !is_user_kind(kind) => {
+                self.refused.get_or_insert_with(|| Refused {
+                    path: at.to_string(),
+                    message: "no equivalent in Messages; refused, dropping it would change the answer",
+                    details: None,
+                });
+                None
+            }
+            _ if !self.accent.takes(block, place) => self.stand_in(block, at),
             Block::Text { text, extras } => self.text(text, extras, at),
             Block::Image { source, extras } => {
                 let mut out = b"{\"type\":\"image\",\"source\":".to_vec();
@@ -354,20 +407,25 @@ impl<'r> Encoder<'r> {
                 out.push(b'}');
                 Some(out)
             }
-            Block::Other { kind, raw } if is_user_kind(kind) => Some(raw.get().as_bytes().to_vec()),
-            Block::Other { .. } => {
-                self.refused.get_or_insert_with(|| Refused {
-                    path: at.to_string(),
-                    message: "no equivalent in Messages; refused, dropping it would change the answer",
-                    details: None,
-                });
-                None
-            }
+            Block::Other { raw, .. } => Some(raw.get().as_bytes().to_vec()),
             Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Thinking { .. } => {
                 self.losses.report(at, "a block that does not belong here");
                 None
             }
         }
+    }
+
+    /// What goes in the place of a block that the upstream does not take.
+    fn stand_in(&mut self, block: &Block<'_>, at: &Path<'_>) -> Option<Vec<u8>> {
+        let (text, is_whole) = match stand_in(block) {
+            StandIn::Whole(text) => (Some(text), true),
+            StandIn::Notice(text) => (Some(text), false),
+            StandIn::Nothing => (None, false),
+        };
+        if !is_whole {
+            self.losses.report(at, NOT_TAKEN);
+        }
+        text
     }
 
     /// A tool's result joins its call; one without a call becomes text.
@@ -381,10 +439,18 @@ impl<'r> Encoder<'r> {
     ) {
         let at_content = at.key("content");
         let mut blocks = Vec::new();
+        let mut behind = Vec::new();
         for (k, block) in content.iter().enumerate() {
-            blocks.extend(self.content_block(block, &at_content.index(k)));
+            let at = &at_content.index(k);
+            if self.accent.goes_behind(block) {
+                blocks.push(text_block(&Text::new(IMAGE_BEHIND)));
+                behind.extend(self.content_block(block, Place::Message, at));
+            } else {
+                blocks.extend(self.content_block(block, Place::Result, at));
+            }
         }
         let turn = self.turn(Role::User);
+        turn.blocks.append(&mut behind);
         let Some(c) = turn.waiting.get_mut(id).and_then(Vec::pop) else {
             let text = format!("[result of call {id}, which is not in this conversation]");
             turn.blocks.push(text_block(&Text::new(&text)));
@@ -459,6 +525,7 @@ impl<'r> Turn<'r> {
             calls,
             waiting,
             blocks: Vec::new(),
+            thinks: false,
         }
     }
 
@@ -502,35 +569,6 @@ impl Call<'_> {
         out.push(b'}');
         Cow::Owned(out)
     }
-}
-
-fn write_blocks(out: &mut Vec<u8>, blocks: &[Vec<u8>]) {
-    write_array(out, blocks, |out, block| out.extend_from_slice(block));
-}
-
-fn text_block(text: &Text<'_>) -> Vec<u8> {
-    // Room for what stands around the text, `cache_control` included.
-    let mut out = Vec::with_capacity(text.escaped().len() + 96);
-    out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-    write_text(&mut out, text);
-    out.push(b'}');
-    out
-}
-
-fn write_text(out: &mut Vec<u8>, text: &Text<'_>) {
-    out.push(b'"');
-    out.extend_from_slice(text.escaped().as_bytes());
-    out.push(b'"');
-}
-
-/// Instructions in mid-conversation, in the user's turn: models of Anthropic
-/// know the tag.
-fn reminder(text: &Text<'_>) -> Text<'static> {
-    if text.is_blank() {
-        return Text::new("");
-    }
-    let text = text.decoded();
-    Text::new(&format!("<system-reminder>\n{text}\n</system-reminder>"))
 }
 
 /// An image's source. Other dialects write base64 as a URL.
@@ -638,41 +676,61 @@ impl Encoder<'_> {
         }
         out.extend_from_slice(b",\"input_schema\":");
         write_schema(&mut out, tool.schema);
-        if let Some(strict) = tool.strict {
+        if let Some(strict) = tool.strict
+            && self.takes_field("strict", strict, at)
+        {
             out.extend_from_slice(format!(",\"strict\":{strict}").as_bytes());
         }
-        if tool.deferred {
+        if tool.deferred && self.takes_field("defer_loading", true, at) {
             out.extend_from_slice(b",\"defer_loading\":true");
         }
-        self.cache_control(&mut out, &tool.extras, at);
+        if self.accent.takes_field("cache_control") {
+            self.cache_control(&mut out, &tool.extras, at);
+        } else {
+            self.report_extras(&tool.extras, at);
+        }
         out.push(b'}');
         out
+    }
+
+    /// Whether a tool may have the flag `name`; one that says no is no loss.
+    fn takes_field(&mut self, name: &str, value: bool, at: &Path<'_>) -> bool {
+        let takes = self.accent.takes_field(name);
+        if !takes && value {
+            self.losses.report(at.key(name), NO_FIELD);
+        }
+        takes
     }
 
     /// `max_tokens` and `thinking`, whose budget must be below it.
     fn limits(&mut self, body: &mut ObjectWriter) {
         let wanted = self.request.max_tokens;
         let thinking = self.wanted_thinking();
-        let max_tokens = match (wanted, thinking) {
+        let max_tokens = self.lowered(match (wanted, thinking) {
             (Some(wanted), _) => wanted,
             // The answer comes on top of the reasoning.
             (None, Some(Thinking::Enabled { budget_tokens })) => {
                 budget_tokens.saturating_add(MAX_TOKENS_DEFAULT)
             }
             (None, _) => MAX_TOKENS_DEFAULT,
-        };
+        });
         body.member("max_tokens", |out| write_count(out, max_tokens));
-        match thinking {
-            Some(Thinking::Disabled) => body.raw("thinking", r#"{"type":"disabled"}"#),
-            Some(Thinking::Adaptive) => body.raw("thinking", r#"{"type":"adaptive"}"#),
-            Some(Thinking::Enabled { budget_tokens }) => {
-                let most = max_tokens.saturating_sub(1).max(BUDGET_TOKENS_MIN);
-                let budget = budget_tokens.clamp(BUDGET_TOKENS_MIN, most);
-                if budget != budget_tokens {
-                    self.losses.report(
-                        "thinking.budget_tokens",
-                        "moved to what `max_tokens` leaves room for",
-                    );
+        let Some(wanted) = thinking else { return };
+        let Some(sent) = self.sent_thinking(wanted) else {
+            return;
+        };
+        let most = max_tokens.saturating_sub(1).max(BUDGET_TOKENS_MIN);
+        let budget = match wanted {
+            Thinking::Enabled { budget_tokens } => budget_tokens.clamp(BUDGET_TOKENS_MIN, most),
+            _ => most,
+        };
+        match sent {
+            ThinkingType::Disabled => body.raw("thinking", r#"{"type":"disabled"}"#),
+            ThinkingType::Adaptive => body.raw("thinking", r#"{"type":"adaptive"}"#),
+            ThinkingType::Enabled => {
+                if matches!(wanted, Thinking::Enabled { budget_tokens } if budget_tokens != budget)
+                {
+                    self.losses.report("thinking.budget_tokens", MOVED);
                 }
                 body.member("thinking", |out| {
                     out.extend_from_slice(b"{\"type\":\"enabled\",\"budget_tokens\":");
@@ -680,8 +738,29 @@ impl Encoder<'_> {
                     out.push(b'}');
                 });
             }
-            None => {}
         }
+    }
+
+    /// A limit of the answer's length, within what the upstream accepts.
+    fn lowered(&mut self, wanted: u64) -> u64 {
+        let sent = wanted.min(self.accent.output_limit_max.unwrap_or(u64::MAX));
+        if sent < wanted && self.request.max_tokens.is_some() {
+            self.losses.report("max_tokens", LOWERED);
+        }
+        sent
+    }
+
+    /// What the wish to reason is sent as.
+    fn sent_thinking(&mut self, wanted: Thinking) -> Option<ThinkingType> {
+        let sent = self.accent.nearest_thinking(wanted);
+        match (wanted, sent) {
+            (_, None) => self.losses.report("thinking", NO_THINKING),
+            (Thinking::Enabled { .. }, Some(ThinkingType::Adaptive)) => {
+                self.losses.report("thinking.budget_tokens", NO_BUDGET);
+            }
+            _ => {}
+        }
+        sent
     }
 
     /// Whether to reason, as far as Anthropic lets one.
@@ -756,14 +835,23 @@ impl Encoder<'_> {
     fn output(&mut self, body: &mut ObjectWriter) {
         let request = self.request;
         let effort = request.effort.as_deref().and_then(|word| self.effort(word));
-        if effort.is_some() || request.output_schema.is_some() {
+        let schema = match self.accent.output_schema {
+            OutputSchema::JsonSchema => request.output_schema,
+            OutputSchema::Instruction => {
+                if request.output_schema.is_some() {
+                    self.losses.report("output_config.format", NO_SCHEMA);
+                }
+                None
+            }
+        };
+        if effort.is_some() || schema.is_some() {
             body.member("output_config", |out| {
                 out.push(b'{');
                 if let Some(effort) = effort {
                     out.extend_from_slice(b"\"effort\":");
                     write_str(out, effort);
                 }
-                if let Some(schema) = request.output_schema {
+                if let Some(schema) = schema {
                     if effort.is_some() {
                         out.push(b',');
                     }
@@ -831,7 +919,7 @@ mod tests {
     fn encode(messages: &str, rest: &str) -> (Value, Vec<String>) {
         let body = format!(r#"{{"model":"m","messages":{messages}{rest}}}"#);
         let request = decode_request(&body).unwrap();
-        let encoded = encode_request(&request, "claude").unwrap();
+        let encoded = encode_request(&request, "claude", &Accent::default()).unwrap();
         for member in &encoded.members {
             let value = &encoded.body[member.value.clone()];
             serde_json::from_slice::<&RawValue>(value).unwrap();
@@ -991,7 +1079,7 @@ mod tests {
     fn what_cannot_be_left_out_is_refused() {
         let body = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}]}"#;
         let request = decode_request(body).unwrap();
-        let refused = encode_request(&request, "claude").unwrap_err();
+        let refused = encode_request(&request, "claude", &Accent::default()).unwrap_err();
         assert_eq!(refused.path, "messages[0].content[0]");
     }
 
@@ -1190,7 +1278,7 @@ mod tests {
             let said = |role: &str| json!({ "role": role, "content": "q" });
             let written = |messages: &[Value]| {
                 let body = format!(r#"{{"model":"m","messages":{}}}"#, json!(messages));
-                let body = encode_request(&decode_request(&body).unwrap(), "claude").unwrap();
+                let body = encode_request(&decode_request(&body).unwrap(), "claude", &Accent::default()).unwrap();
                 let at = body.members.iter().find(|member| &body.body[member.key.clone()] == b"messages").unwrap();
                 String::from_utf8(body.body[..at.value.end - 1].to_vec()).unwrap()
             };

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use serde_json::json;
-use sluice_codec::dialect::chat::Accent;
+use sluice_codec::dialect::{chat, messages};
 
-/// The accents.
-pub(crate) static ACCENTS: LazyLock<Vec<Accent>> = LazyLock::new(|| {
+/// Of Chat Completions.
+pub(crate) static CHAT: LazyLock<Vec<chat::Accent>> = LazyLock::new(|| {
     let accents = json!([
         {},
         { "tool_ids": "alphanumeric9", "schema": "minimal", "mid_system": "hoist", "tool_choice": ["auto"],
@@ -25,6 +25,22 @@ pub(crate) static ACCENTS: LazyLock<Vec<Accent>> = LazyLock::new(|| {
           "params": ["model", "messages", "tools", "max_tokens"] },
         { "reasoning_back": "never", "reasoning_ask": "none", "signature_placeholder": "skip\"" },
         { "reasoning_back": "reasoning", "reasoning_ask": "thinking_effort", "unstreamed_tools": true },
+    ]);
+    serde_json::from_value(accents).expect("accents")
+});
+
+/// Of Messages; the first is Anthropic's own.
+pub(crate) static MESSAGES: LazyLock<Vec<messages::Accent>> = LazyLock::new(|| {
+    let accents = json!([
+        {},
+        { "mid_system": "fold", "blocks": ["text", "image", "tool_use", "tool_result", "thinking"],
+          "anthropic_tools": [], "tool_fields": ["strict"], "thinking": ["enabled", "disabled"], "thinking_back": "always",
+          "output_schema": "instruction", "billing_line": false, "betas": false },
+        { "mid_system": "hoist", "result_blocks": ["text"], "anthropic_tools": ["web_search"],
+          "thinking": ["adaptive"], "output_limit_max": 2048, "drop": ["top_k", "metadata"],
+          "add": { "x": { "y": [1] }, "model": "never" } },
+        { "mid_system": "fold", "blocks": ["tool_reference"], "thinking": [],
+          "params": ["model", "messages", "system", "tools"] },
     ]);
     serde_json::from_value(accents).expect("accents")
 });

@@ -7,11 +7,12 @@ use sluice_codec::fields::{Fields, Path};
 use sluice_codec::ir::{Request, is_own_signature};
 use sluice_codec::json::Member;
 
-use super::accents::ACCENTS;
+use super::accents;
 
 /// A Messages request that can be read is written for any Chat upstream and for
-/// a Messages upstream as JSON whose members stand where they are said to; what
-/// was written is read again. Forwarded, it is the client's own bytes.
+/// any Messages upstream as JSON whose members stand where they are said to; what
+/// was written is read again. Forwarded to Anthropic, it is the client's own
+/// bytes; to others, nothing is left in it that they refuse.
 pub(crate) fn messages(input: &[u8]) {
     let Ok(body) = std::str::from_utf8(input) else {
         return;
@@ -21,8 +22,15 @@ pub(crate) fn messages(input: &[u8]) {
     };
     to_chat(&request, body.len());
     to_messages(&request, body.len());
-    let forwarded = messages::forward_request(body, &request, MODEL).expect("the body it is of");
-    check_forwarded(body, &forwarded.body, &forwarded.members);
+    for accent in accents::MESSAGES.iter() {
+        let forwarded = messages::forward_request(body, &request, MODEL, accent);
+        let forwarded = forwarded.expect("the body it is of");
+        if *accent == messages::Accent::default() {
+            check_forwarded(body, &forwarded.body, &forwarded.members);
+        } else {
+            check_adapted(&forwarded, accent, body.len());
+        }
+    }
 }
 
 /// The same for a Chat Completions request.
@@ -37,7 +45,7 @@ pub(crate) fn chat(input: &[u8]) {
     if chat::check_translatable(request).is_ok() {
         to_messages(request, body.len());
     }
-    for accent in ACCENTS.iter() {
+    for accent in accents::CHAT.iter() {
         let options = EncodeOptions {
             model: MODEL,
             accent,
@@ -79,7 +87,7 @@ const CHANGED: [&str; 13] = [
 ];
 
 fn to_chat(request: &Request<'_>, length: usize) {
-    for accent in ACCENTS.iter() {
+    for accent in accents::CHAT.iter() {
         let options = EncodeOptions {
             model: MODEL,
             accent,
@@ -106,26 +114,40 @@ fn to_chat(request: &Request<'_>, length: usize) {
 }
 
 fn to_messages(request: &Request<'_>, length: usize) {
-    let Ok(encoded) = messages::encode_request(request, MODEL) else {
-        return;
-    };
-    check_members(&encoded.body, &encoded.members);
-    bounded(&encoded.body, length);
-    let written = text(&encoded.body);
-    if !is_tree(written) {
-        return;
+    for accent in accents::MESSAGES.iter() {
+        let Ok(encoded) = messages::encode_request(request, MODEL, accent) else {
+            continue;
+        };
+        check_members(&encoded.body, &encoded.members);
+        bounded(&encoded.body, length);
+        let written = text(&encoded.body);
+        if !is_tree(written) {
+            continue;
+        }
+        // Written once more, strings may become blocks; then nothing changes.
+        let second = rewritten(written, accent);
+        assert_eq!(rewritten(&second, accent), second);
     }
-    // Written once more, strings may become blocks; then nothing changes.
-    let second = rewritten(written);
-    assert_eq!(rewritten(&second), second);
 }
 
 /// A Messages request, read and written.
-fn rewritten(text: &str) -> String {
+fn rewritten(text: &str, accent: &messages::Accent) -> String {
     let request = messages::decode_request(text)
         .unwrap_or_else(|error| panic!("what was written cannot be read: {error}: {text}"));
-    let encoded = messages::encode_request(&request, MODEL).expect("it was, before");
+    let encoded = messages::encode_request(&request, MODEL, accent).expect("it was, before");
     self::text(&encoded.body).to_owned()
+}
+
+/// What was forwarded under `accent` can be read, and has nothing left in it that
+/// the accent would change.
+fn check_adapted(forwarded: &messages::Encoded, accent: &messages::Accent, length: usize) {
+    check_members(&forwarded.body, &forwarded.members);
+    bounded(&forwarded.body, length);
+    let body = text(&forwarded.body);
+    let request = messages::decode_request(body)
+        .unwrap_or_else(|error| panic!("what was forwarded cannot be read: {error}: {body}"));
+    let again = messages::forward_request(body, &request, MODEL, accent).expect("its body");
+    assert_eq!(text(&again.body), body);
 }
 
 /// Whether JSON text is more than valid: what passes through unread may be nested
