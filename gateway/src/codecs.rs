@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_codec::dialect::{chat, messages};
 use sluice_codec::fields::{DecodeError, Path};
-use sluice_codec::ir::{Event, Losses, Message, Request, Sink, UpstreamError};
+use sluice_codec::ir::{Event, Losses, Message, Request, Sink, UpstreamError, tokens_of};
 use sluice_codec::json::Member;
 
 use crate::error::Error;
@@ -133,7 +133,8 @@ pub(crate) fn encode_request(
                 None => chat::encode_request(request, options)?,
             };
             let options = chat::DecodeOptions::new(request, encoded.names, family, id_seed)
-                .with_accent(accent);
+                .with_accent(accent)
+                .with_input_estimate(tokens_of(encoded.body.len() as u64));
             Encoded {
                 body: encoded.body,
                 members: encoded.members,

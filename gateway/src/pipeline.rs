@@ -517,8 +517,8 @@ impl Attempt<'_> {
             upstream: self.target.upstream,
             model: call.model.clone(),
             stream: call.stream,
-            // Four bytes a token, until the upstream's own count comes.
-            input_estimate: call.request_bytes as u64 / 4,
+            // Until the upstream's own count comes.
+            input_estimate: sluice_codec::ir::tokens_of(call.request_bytes as u64),
         })))
     }
 

@@ -16,5 +16,6 @@ pub mod dialect;
 pub mod fields;
 pub mod ir;
 pub mod json;
+mod overflow;
 mod reason;
 pub mod sse;

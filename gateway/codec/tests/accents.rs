@@ -166,6 +166,7 @@ fn tool_choice_that_is_only_auto() {
     let mut request = none;
     request["model"] = json!("m");
     request["messages"] = called("t", None);
+    request["messages"].as_array_mut().unwrap().truncate(3);
     let (body, losses) = encoded(&accent, &request);
     assert_eq!(body["tool_choice"], "auto");
     assert_eq!(losses, ["tool_choice"]);
@@ -174,6 +175,71 @@ fn tool_choice_that_is_only_auto() {
         last["content"],
         "<system-reminder>\nAnswer in text now; do not call a tool.\n</system-reminder>"
     );
+}
+
+#[test]
+fn tool_choice_thinking() {
+    let accent = json!({ "tool_choice": ["auto", "named"], "tool_choice_thinking": ["auto"] });
+    let extra = |thinking: Value| json!({ "tools": tools(&["f"]), "tool_choice": { "type": "any" }, "thinking": thinking });
+    let named = json!({ "type": "function", "function": { "name": "f" } });
+    let said =
+        json!({ "tool_choice": "auto", "messages": reminder("Call one of your tools now.") });
+    for thinking in [json!(null), json!({ "type": "adaptive" })] {
+        check(
+            accent.clone(),
+            extra(thinking),
+            said.clone(),
+            &["tool_choice"],
+        );
+    }
+    check(
+        accent,
+        extra(json!({ "type": "disabled" })),
+        json!({ "tool_choice": named }),
+        &[],
+    );
+}
+
+#[test]
+fn empty_result() {
+    let mut messages = called("t", None);
+    messages[2]["content"][0]["content"] = json!("");
+    let request = json!({ "model": "m", "messages": messages });
+    for (accent, expected) in [(json!({}), ""), (json!({ "empty_result": "none" }), "none")] {
+        let (body, _) = encoded(&accent, &request);
+        assert_eq!(body["messages"][2]["content"], expected);
+    }
+}
+
+#[test]
+fn prefill() {
+    let messages =
+        json!([{ "role": "user", "content": "hi" }, { "role": "assistant", "content": "a" }]);
+    let sent = |member: &str| {
+        let mut sent = messages.clone();
+        if !member.is_empty() {
+            sent[1][member] = json!(true);
+        }
+        json!({ "messages": sent })
+    };
+    let extra = json!({ "messages": messages });
+    for (prefill, member) in [
+        ("turn", ""),
+        ("prefix", "prefix"),
+        ("prefix_echoed", "prefix"),
+        ("partial", "partial"),
+        ("continue", ""),
+    ] {
+        check(
+            json!({ "prefill": prefill }),
+            extra.clone(),
+            sent(member),
+            &[],
+        );
+    }
+    let (body, lost) = encoded(&json!({}), &json!({ "model": "m", "messages": messages }));
+    assert_eq!(body["messages"][2]["role"], "user");
+    assert_eq!(lost, ["messages[1]"]);
 }
 
 #[test]
@@ -398,6 +464,24 @@ fn reasoning_back() {
 }
 
 #[test]
+fn signature_placeholder() {
+    let call = |accent: Value, thinking: Option<Value>| {
+        let request = json!({ "model": "m", "messages": called("t", thinking) });
+        let (body, _) = encoded(&accent, &request);
+        body["messages"][1]["tool_calls"][0]["extra_content"].clone()
+    };
+    let signed = |text: &str| json!({ "google": { "thought_signature": text } });
+    let gemini = json!({ "reasoning_back": "never", "signature_placeholder": "skip" });
+    let own = thought(r#"sluice2.tags.2.up{"calls":{"t":{"google":{"thought_signature":"s"}}}}"#);
+    let other = thought(r#"sluice2.tags.1.x{"calls":{"t":{"google":{"thought_signature":"s"}}}}"#);
+    assert_eq!(call(gemini.clone(), own.clone()), signed("s"));
+    assert_eq!(call(gemini.clone(), other), signed("skip"));
+    assert_eq!(call(gemini, None), signed("skip"));
+    assert_eq!(call(json!({}), own), signed("s"));
+    assert_eq!(call(json!({}), None), Value::Null);
+}
+
+#[test]
 fn reasoning_ask() {
     let adaptive =
         json!({ "thinking": { "type": "adaptive" }, "output_config": { "effort": "max" } });
@@ -541,6 +625,72 @@ fn params_drop_and_add() {
 }
 
 #[test]
+fn temperature_bounds() {
+    let accent = json!({ "temperature_min": 0.01, "temperature_max": 1 });
+    for (wanted, sent, lost) in [
+        (json!(0), json!(0.01), &["temperature"][..]),
+        (json!(1.5), json!(1), &["temperature"]),
+        (json!(1.0), json!(1.0), &[]),
+        (json!(0.5), json!(0.5), &[]),
+    ] {
+        check(
+            accent.clone(),
+            json!({ "temperature": wanted }),
+            json!({ "temperature": sent }),
+            lost,
+        );
+    }
+}
+
+#[test]
+fn unstreamed_tools() {
+    let accent = json!({ "unstreamed_tools": true });
+    let whole = json!({ "stream": null, "stream_options": null });
+    let extra = json!({ "stream": true, "tools": tools(&["f"]) });
+    check(accent.clone(), extra, whole, &[]);
+    check(
+        accent,
+        json!({ "stream": true }),
+        json!({ "stream": true }),
+        &[],
+    );
+}
+
+#[test]
+fn split_calls() {
+    let mut messages = called("t", None);
+    let call = json!({ "type": "tool_use", "id": "u", "name": "g", "input": {} });
+    messages[1]["content"].as_array_mut().unwrap().push(call);
+    let request = json!({ "model": "m", "messages": messages });
+    let roles = |accent: Value| -> Vec<String> {
+        let (body, _) = encoded(&accent, &request);
+        let messages = body["messages"].as_array().unwrap().iter();
+        messages
+            .map(|message| message["role"].as_str().unwrap()[..1].to_owned())
+            .collect()
+    };
+    assert_eq!(roles(json!({})).concat(), "uattau");
+    assert_eq!(roles(json!({ "split_calls": true })).concat(), "uatatau");
+}
+
+#[test]
+fn cache_marks_and_key() {
+    let mark = json!({ "type": "ephemeral" });
+    let text = json!({ "type": "text", "text": "a", "cache_control": mark });
+    let extra = json!({ "messages": [{ "role": "user", "content": [text] }], "metadata": { "user_id": "u" } });
+    let sent = |content: Value| json!({ "messages": [{ "role": "user", "content": content }] });
+    let pass = json!({ "cache_marks": "pass" });
+    check(pass, extra.clone(), sent(json!([text])), &[]);
+    let lost = ["messages[0].content[0].cache_control"];
+    check(json!({}), extra.clone(), sent(json!("a")), &lost);
+    let (body, _) = encoded(
+        &json!({ "cache_key": true, "user": false }),
+        &json!({ "model": "m", "messages": extra["messages"], "metadata": extra["metadata"] }),
+    );
+    assert_eq!(body["prompt_cache_key"].as_str().map(str::len), Some(16));
+}
+
+#[test]
 fn limits_and_names() {
     check(
         json!({ "output_limit": "max_completion_tokens", "output_limit_max": 5 }),
@@ -576,7 +726,7 @@ fn user_after_tool() {
         let role = |message: &Value| message["role"].as_str().unwrap().to_owned();
         messages.iter().map(role).collect()
     };
-    let strict = || json!({ "user_after_tool": false });
+    let strict = || json!({ "user_after_tool": false, "prefill": "turn" });
     let plain = ["user", "assistant", "tool", "assistant"];
     assert_eq!(roles(strict(), &messages), plain);
     // A word beside the result, and one after it.
@@ -614,6 +764,9 @@ fn the_next_turn_begins_with_this_one() {
         json!({ "reasoning_back": "parts", "content": "strings", "mid_system": "native" }),
         json!({ "reasoning_back": "tags", "tool_ids": "max40", "empty_content": "empty" }),
         json!({ "user_after_tool": false, "tool_choice": ["auto"] }),
+        json!({ "signature_placeholder": "skip", "split_calls": true, "empty_result": "-" }),
+        json!({ "prefill": "prefix", "cache_marks": "pass" }),
+        json!({ "prefill": "turn", "tool_choice_thinking": ["auto"], "cache_key": true }),
     ] {
         let messages = |count: usize| {
             let turns = &history.as_array().unwrap()[..count];
@@ -626,6 +779,52 @@ fn the_next_turn_begins_with_this_one() {
 }
 
 // === answers ===
+
+#[test]
+fn think_tags() {
+    let chunks = [
+        delta(json!({ "content": "<a>b</a>c" })),
+        json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }),
+    ];
+    let (seen, _) = decoded(&json!({ "think_tags": ["b", "a"] }), &chunks);
+    assert_eq!(seen, ["thinking", "sluice1.tags.up", "text"]);
+    for accent in [json!({}), json!({ "think_tags": [] })] {
+        assert_eq!(decoded(&accent, &chunks).0, ["text"]);
+    }
+}
+
+#[test]
+fn an_estimate_is_reported() {
+    let request = decode_request(r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#)
+        .expect("a request");
+    for (estimate, lost) in [(Some(3), &["answer.usage"][..]), (None, &[])] {
+        let options = DecodeOptions::new(&request, Names::default(), "up", 1);
+        let options = match estimate {
+            Some(tokens) => options.with_input_estimate(tokens),
+            None => options,
+        };
+        let mut decoder = StreamDecoder::new(options);
+        let chunk =
+            json!({ "choices": [{ "delta": { "content": "a" }, "finish_reason": "stop" }] });
+        decoder.frame(chunk.to_string().as_bytes(), &mut |_| {});
+        decoder.frame(b"[DONE]", &mut |_| {});
+        let losses = decoder.take_losses();
+        let paths: Vec<_> = losses.listed().iter().map(|loss| &*loss.path).collect();
+        assert_eq!(paths, lost);
+    }
+}
+
+#[test]
+fn omitted_reasoning() {
+    let chunks = [
+        delta(json!({ "reasoning": "hm" })),
+        json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }),
+    ];
+    let held = json!({ "omitted_reasoning": "hold" });
+    // The client did not ask for that.
+    let (seen, _) = decoded(&held, &chunks);
+    assert_eq!(seen, ["thinking", "sluice1.reasoning.up"]);
+}
 
 /// The signatures and the output tokens that `chunks` lead to.
 fn decoded(accent: &Value, chunks: &[Value]) -> (Vec<String>, u64) {

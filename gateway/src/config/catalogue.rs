@@ -125,7 +125,7 @@ mod tests {
 
     /// A request that every accent changes somewhere.
     const REQUEST: &str = r#"{
-        "model": "m", "max_tokens": 100000, "temperature": 0.5, "top_k": 4,
+        "model": "m", "max_tokens": 100000, "temperature": 1.5, "top_k": 4,
         "stop_sequences": ["a", "b", "c", "d", "e", "f"],
         "thinking": {"type": "enabled", "budget_tokens": 40000}, "metadata": {"user_id": "u"},
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
@@ -136,14 +136,16 @@ mod tests {
             {"name": "g", "input_schema": {"type": "object"}}
         ],
         "messages": [
-            {"role": "user", "content": [{"type": "text", "text": "hi"},
+            {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}},
                 {"type": "image", "source": {"type": "url", "url": "http://i"}},
                 {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}}]},
             {"role": "assistant", "content": [
                 {"type": "thinking", "thinking": "hm", "signature": "sluice1.reasoning.up"},
-                {"type": "tool_use", "id": "toolu_0123456789012345678901234567890123456789", "name": "f", "input": {}}]},
+                {"type": "tool_use", "id": "toolu_0123456789012345678901234567890123456789", "name": "f", "input": {}},
+                {"type": "tool_use", "id": "b", "name": "g", "input": {}}]},
             {"role": "user", "content": [{"type": "tool_result", "content": "r",
-                "tool_use_id": "toolu_0123456789012345678901234567890123456789"}]},
+                "tool_use_id": "toolu_0123456789012345678901234567890123456789"},
+                {"type": "tool_result", "tool_use_id": "b"}]},
             {"role": "system", "content": "now"},
             {"role": "assistant", "content": "done"},
             {"role": "user", "content": "go on"}
@@ -154,7 +156,7 @@ mod tests {
         (
             "azure",
             &[r#""max_completion_tokens":100000"#, r#""id":"call_"#],
-            &[r#""max_tokens""#],
+            &[r#""max_tokens""#, "prompt_cache_key"],
         ),
         (
             "baseten",
@@ -203,6 +205,8 @@ mod tests {
                 r#""enable_thinking":true"#,
                 r#""thinking_budget":40000"#,
                 r#""stream":true"#,
+                r#""cache_control":"#,
+                r#""tool_choice":"auto""#,
             ],
             &["\"required\""],
         ),
@@ -213,7 +217,11 @@ mod tests {
         ),
         (
             "databricks",
-            &[r#""max_tokens":100000"#],
+            &[
+                r#""max_tokens":100000"#,
+                r#""content":"(no output)","tool_call_id":"b"}"#,
+                r#""tool_call_id":"toolu_0123456789012345678901234567890123456789"},{"role":"assistant","#,
+            ],
             &["parallel_tool_calls", r#""user":"#],
         ),
         (
@@ -247,7 +255,10 @@ mod tests {
         ),
         (
             "gemini",
-            &[r#""stop":["a","b","c","d","e"]"#],
+            &[
+                r#""stop":["a","b","c","d","e"]"#,
+                r#""thought_signature":"skip_thought_signature_validator""#,
+            ],
             &["$schema", "\"hm\""],
         ),
         (
@@ -301,7 +312,11 @@ mod tests {
         ),
         (
             "minimax",
-            &[r"<think>\nhm\n</think>", r#""max_completion_tokens""#],
+            &[
+                r"<think>\nhm\n</think>",
+                r#""max_completion_tokens""#,
+                r#""temperature":1,"#,
+            ],
             &["pattern", "reasoning_effort"],
         ),
         (
@@ -406,6 +421,7 @@ mod tests {
                 r#""max_completion_tokens""#,
                 r#"{"role":"system","content":"now"}"#,
                 r#""strict":true"#,
+                r#""prompt_cache_key":""#,
             ],
             &["\"hm\""],
         ),
@@ -415,6 +431,7 @@ mod tests {
                 r#""reasoning":{"max_tokens":40000}"#,
                 r#""reasoning":"hm""#,
                 r#""type":"file""#,
+                r#""cache_control":"#,
             ],
             &["reasoning_effort"],
         ),

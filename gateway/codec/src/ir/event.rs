@@ -107,6 +107,32 @@ pub struct Usage {
     pub extras: Kept,
 }
 
+/// Bytes a token, where nobody counts: about four characters at Gemini and OpenAI.
+/// <https://ai.google.dev/gemini-api/docs/tokens> (seen 2026-11).
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// A guess at the tokens of so many bytes of text.
+pub fn tokens_of(bytes: u64) -> u64 {
+    bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+impl Usage {
+    /// Counts that are guesses, and say so.
+    pub fn estimated(input: u64, output: u64) -> Self {
+        let yes = serde_json::value::to_raw_value(&true);
+        Self {
+            input,
+            output,
+            extras: yes
+                .ok()
+                .map(|yes| ("estimated".into(), yes))
+                .into_iter()
+                .collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Why the model stopped.
 #[derive(Clone, Debug)]
 pub struct Stop<'a> {

@@ -18,7 +18,7 @@ mod signature;
 pub(crate) use assemble::citation_delta;
 pub use assemble::{Message, MessageBlock};
 pub use error::{Refused, UpstreamError};
-pub use event::{BlockStart, Delta, Event, Kept, Stop, StopReason, Usage};
+pub use event::{BlockStart, Delta, Event, Kept, Stop, StopReason, Usage, tokens_of};
 pub use loss::{Loss, Losses};
 pub use order::Order;
 pub use request::{

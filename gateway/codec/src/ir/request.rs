@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub top_k: Option<&'a RawValue>,
     /// Whether to reason before answering.
     pub thinking: Option<Thinking>,
+    /// Whether the client asked not to see the reasoning.
+    pub omits_reasoning: bool,
     /// How hard to try: `low`, `medium`, `high`, `xhigh`, `max`.
     pub effort: Option<Cow<'a, str>>,
     /// A JSON schema that the answer must fit.

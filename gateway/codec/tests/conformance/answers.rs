@@ -1,36 +1,47 @@
-//! Cases of answers: upstream bytes in, content blocks, stop reason and usage
-//! out, whole and streamed.
+//! Cases of answers: upstream bytes in, what a client reads out, whole and
+//! streamed, in each pairing of the table.
 //!
-//! | given    | is                                                              |
-//! |----------|-----------------------------------------------------------------|
-//! | `chunks` | a stream: a delta a line, or `choice`, `chunk`, `finish`, `eof` |
-//! | `sse`    | a stream, byte for byte                                         |
-//! | `choice` | the only choice of a whole answer, streamed as well             |
-//! | `body`   | a whole answer, byte for byte                                   |
+//! | given     | is                                                              |
+//! |-----------|-----------------------------------------------------------------|
+//! | `chunks`  | a stream: a delta a line, or `choice`, `chunk`, `finish`, `eof` |
+//! | `events`  | a stream of a Messages upstream (`messages_upstream.rs`)        |
+//! | `sse`     | a stream, byte for byte                                         |
+//! | `choice`  | the only choice of a whole answer, streamed as well             |
+//! | `message` | a whole answer of a Messages upstream, streamed as well         |
+//! | `body`    | a whole answer, byte for byte                                   |
 //!
-//! `request` adds members to the request that the answer belongs to. What is
-//! expected stands under `answer`; where a client that streams gets something
-//! else than one that does not, under `answer: streamed` and `answer: whole`.
+//! `request` adds members to the request that the answer belongs to; a Chat
+//! client's is that one, translated. `accent` has the vendor options, and
+//! `estimate` the prompt's tokens as guessed. What is expected stands under
+//! `answer`; where a client that streams gets something else than one that does
+//! not, under `answer: streamed` and `answer: whole`. What a Chat client should
+//! read follows from that (`chat_client.rs`), unless it stands under `chat answer`.
+//! `losses`, with a pairing, lists the paths of what cannot be carried: of Chat
+//! clients and Messages upstreams, none unless it says so.
 
 use serde_json::{Value, json};
-use sluice_codec::dialect::chat::{
-    Accent, DecodeOptions, EncodeOptions, StreamDecoder, encode_request,
-};
+use sluice_codec::dialect::chat::{Accent, EncodeOptions, encode_request};
 use sluice_codec::dialect::messages::{
     StreamEncoder, decode_message, decode_request, encode_message,
 };
-use sluice_codec::ir::{Event, Message, MessageBlock, Order};
-use sluice_codec::sse::FrameReader;
+use sluice_codec::ir::{Event, Losses, Message, Order};
 
+use crate::chat_client::{self, Counts};
+use crate::lines::lines;
+use crate::messages_client;
+use crate::messages_upstream::{stream_of_events, stream_of_message};
+use crate::pairing::{Dialect, MC, MM, Pairing, paths};
+use crate::requests::different;
 use crate::table::{Entry, running};
 
 /// Tables of answers.
-pub(crate) const TITLES: [&str; 5] = [
+pub(crate) const TITLES: [&str; 6] = [
     "Answers",
     "Framing",
     "Tool calls",
     "Reasoning",
     "Usage and stop reasons",
+    "Answers of Messages upstreams",
 ];
 
 /// Streams beyond this are not cut at every byte: time grows with the square.
@@ -61,40 +72,136 @@ fn usage() {
     check_table("Usage and stop reasons");
 }
 
+#[test]
+fn messages_upstreams() {
+    check_table("Answers of Messages upstreams");
+}
+
 fn check_table(title: &str) {
     let entries = running(title);
     // A law has a test of its own.
     let entries = entries.iter().filter(|entry| entry.text("law").is_none());
-    let failures: Vec<_> = entries.filter_map(failure).collect();
+    let failures: Vec<_> = entries
+        .flat_map(|entry| {
+            let pairings = entry.pairings().into_iter();
+            pairings.filter_map(move |pairing| failure(entry, pairing))
+        })
+        .collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
 }
 
-/// What is wrong with an entry, if anything is.
-fn failure(entry: &Entry) -> Option<String> {
-    let answer = Answer::of(entry);
+/// What is wrong with an entry in a pairing, if anything is.
+fn failure(entry: &Entry, pairing: Pairing) -> Option<String> {
+    let answer = Answer::of(entry, pairing);
     let mut wrong = Vec::new();
-    let mut compare = |form: &str, got: String| {
-        let expected = entry.text_for("answer", form).unwrap_or("").trim();
-        if got != expected {
-            wrong.push(format!("{form}: expected\n{expected}\ngot\n{got}"));
-        }
-    };
     if let Some(stream) = &answer.stream {
-        let events = decode(&[stream], &answer.request);
-        compare("streamed", lines(&assemble(&events)));
+        let (events, losses) = pairing.decode(&[stream], &answer.request);
+        let read = streamed(pairing, &events, &losses);
+        wrong.extend(difference(entry, pairing, "streamed", read));
         check_client_stream(&events);
-        check_cuts(stream, &answer.request, &entry.name());
+        check_cuts(pairing, stream, &answer.request, &entry.name());
+        if pairing == MM {
+            wrong.extend(messages_client::difference(stream, &events));
+        }
         if answer.body.is_none() {
-            compare("whole", lines(&for_a_whole_client(assemble(&events))));
+            let read = whole(pairing, &events, &losses);
+            wrong.extend(difference(entry, pairing, "whole", read));
         }
     }
     if let Some(body) = &answer.body {
-        let events = decode(&[body], &answer.request);
-        compare("whole", lines(&for_a_whole_client(assemble(&events))));
+        let (events, losses) = pairing.decode(&[body], &answer.request);
+        let read = whole(pairing, &events, &losses);
+        wrong.extend(difference(entry, pairing, "whole", read));
         // The client may have asked for a stream and the upstream not kept to it.
         check_client_stream(&events);
     }
-    (!wrong.is_empty()).then(|| format!("{}\n{}", entry.name(), wrong.join("\n")))
+    (!wrong.is_empty()).then(|| format!("{} {pairing}\n{}", entry.name(), wrong.join("\n")))
+}
+
+/// How what a client reads differs from what it should.
+fn difference(
+    entry: &Entry,
+    pairing: Pairing,
+    form: &str,
+    (read, mut lost): (String, Vec<String>),
+) -> Option<String> {
+    lost.sort();
+    lost.dedup();
+    let expected = expected(entry, pairing, form);
+    if read != expected {
+        return Some(format!("{form}: expected\n{expected}\ngot\n{read}"));
+    }
+    let different = different(lost, expected_losses(entry, pairing)?)?;
+    Some(format!("{form}, losses: {different}"))
+}
+
+fn expected(entry: &Entry, pairing: Pairing, form: &str) -> String {
+    if pairing.client == Dialect::Messages {
+        return entry.text_for("answer", form).unwrap_or("").trim().into();
+    }
+    match entry.text_for("chat answer", form) {
+        Some(lines) => lines.trim().into(),
+        // A call that was cut off in a stream is a Chat client's to see as it is,
+        // once the stream is gathered as well.
+        None => {
+            let has_body = ["body", "choice", "message"].map(|given| entry.text(given));
+            let told = match has_body {
+                [None, None, None] => "streamed",
+                _ => form,
+            };
+            let answer = entry.text_for("answer", told).unwrap_or("").trim();
+            let mut lines = chat_client::expected(answer);
+            // An HTTP status has no half answer beside it.
+            if form == "whole" && lines.iter().any(|line| line.starts_with("error ")) {
+                lines.retain(|line| line.starts_with("error "));
+            }
+            lines.join("\n")
+        }
+    }
+}
+
+fn expected_losses(entry: &Entry, pairing: Pairing) -> Option<Vec<String>> {
+    let listed = entry.text_for("losses", &pairing.to_string());
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    listed.map(words).or((pairing != MC).then(Vec::new))
+}
+
+/// What a client reads that streams, and what was lost on the way.
+fn streamed(pairing: Pairing, events: &[Event<'static>], losses: &Losses) -> (String, Vec<String>) {
+    let mut lost = paths(losses);
+    let decoded = lost.len();
+    if pairing.client == Dialect::Messages {
+        return (lines(&assemble(events)), lost);
+    }
+    let mut read = |counts| {
+        let (bytes, losses) = chat_client::stream(events, counts);
+        lost.truncate(decoded);
+        lost.extend(paths(&losses));
+        chat_client::read_stream(&bytes, counts)
+    };
+    let text = match (read(Counts::Unasked), read(Counts::Asked)) {
+        (Ok(unasked), Ok(asked)) => {
+            let others = asked.iter().filter(|line| !line.starts_with("usage "));
+            assert!(others.eq(&unasked), "{unasked:?} without counts, {asked:?}");
+            asked.join("\n")
+        }
+        (Err(why), _) | (_, Err(why)) => why,
+    };
+    (text, lost)
+}
+
+/// What a client reads that does not stream.
+fn whole(pairing: Pairing, events: &[Event<'static>], losses: &Losses) -> (String, Vec<String>) {
+    let message = assemble(events);
+    if pairing.client == Dialect::Messages {
+        return (lines(&for_a_whole_client(message)), paths(losses));
+    }
+    let (bytes, more) = chat_client::body(&message);
+    let text = match chat_client::read_body(&bytes) {
+        Ok(lines) => lines.join("\n"),
+        Err(why) => why,
+    };
+    (text, [paths(losses), paths(&more)].concat())
 }
 
 /// What the upstream sends, and to which request.
@@ -105,16 +212,19 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn of(entry: &Entry) -> Self {
+    pub(crate) fn of(entry: &Entry, pairing: Pairing) -> Self {
         let choice = entry
             .text("choice")
             .map(|text| serde_json::from_str::<Value>(text).expect("a choice is JSON"));
         let given = [
             entry.text("chunks").map(stream_of_chunks),
+            entry.text("events").map(stream_of_events),
             entry.text("sse").map(stream_of_sse),
+            entry.text("message").map(stream_of_message),
             choice.as_ref().map(stream_of_choice),
         ];
-        let body = entry.text("body").map(|text| text.as_bytes().to_vec());
+        let body = entry.text("body").or(entry.text("message"));
+        let body = body.map(|text| text.as_bytes().to_vec());
         let of_choice = |choice: &Value| {
             json!({ "model": "up", "choices": [choice] })
                 .to_string()
@@ -123,9 +233,26 @@ impl Answer {
         Self {
             stream: given.into_iter().flatten().next(),
             body: body.or_else(|| choice.as_ref().map(of_choice)),
-            request: request(entry.text("request").unwrap_or("{}")),
+            request: asked(entry, pairing),
         }
     }
+}
+
+/// The request of an answer. Beside it stands, in members that no request has, what
+/// else its decoder is told.
+fn asked(entry: &Entry, pairing: Pairing) -> String {
+    let asked = request(entry.text("request").unwrap_or("{}"));
+    let asked = match pairing.client {
+        Dialect::Messages => asked,
+        Dialect::Chat => chat_request(&asked),
+    };
+    let mut asked: Value = serde_json::from_str(&asked).expect("requests are JSON");
+    for told in ["accent", "estimate"] {
+        if let Some(text) = entry.text(told) {
+            asked[told] = serde_json::from_str(text).expect("what a decoder is told is JSON");
+        }
+    }
+    asked.to_string()
 }
 
 /// A Messages request with `members` over the smallest one's.
@@ -136,6 +263,20 @@ pub(crate) fn request(members: &str) -> String {
         request[key] = value.clone();
     }
     request.to_string()
+}
+
+/// A Messages request as a client of Chat Completions would make it.
+pub(crate) fn chat_request(messages: &str) -> String {
+    let options = r#"{"mid_system":"native","stop_max":9,"user":false}"#;
+    let accent: Accent = serde_json::from_str(options).expect("vendor options are JSON");
+    let request = decode_request(messages).expect("fixtures are valid requests");
+    let options = EncodeOptions {
+        model: "m",
+        accent: &accent,
+        family: "",
+    };
+    let encoded = encode_request(&request, options).expect("fixtures can be sent");
+    String::from_utf8(encoded.body).expect("JSON is text")
 }
 
 fn stream_of_chunks(text: &str) -> Vec<u8> {
@@ -222,43 +363,10 @@ fn halves_of_call(index: usize, call: &Value) -> Vec<Value> {
     ]
 }
 
-fn middle(text: &str) -> usize {
+pub(crate) fn middle(text: &str) -> usize {
     (text.len() / 2..=text.len())
         .find(|at| text.is_char_boundary(*at))
         .expect("the end is a boundary")
-}
-
-/// The events that the upstream's bytes, in `pieces`, amount to.
-pub(crate) fn decode(pieces: &[&[u8]], request: &str) -> Vec<Event<'static>> {
-    let request = decode_request(request).expect("fixtures are valid requests");
-    let accent = Accent::default();
-    let options = EncodeOptions {
-        model: "up",
-        accent: &accent,
-        family: "up",
-    };
-    let names = encode_request(&request, options)
-        .expect("fixtures can be sent")
-        .names;
-    let mut decoder = StreamDecoder::new(DecodeOptions::new(&request, names, "up", 7));
-    let mut events = Vec::new();
-    let mut sink = |event: Event<'_>| events.push(event.into_owned());
-    // As the gateway does: the first byte tells a body from a stream.
-    let first = pieces
-        .iter()
-        .find_map(|piece| piece.trim_ascii_start().first());
-    if matches!(first, Some(b'{' | b'[' | b'<')) {
-        decoder.body(&pieces.concat(), &mut sink);
-    } else {
-        let mut reader = FrameReader::default();
-        for piece in pieces {
-            let fed = reader.feed(piece, &mut |frame| decoder.frame(frame.data, &mut sink));
-            fed.expect("fixtures are within the bounds");
-        }
-        reader.finish(&mut |frame| decoder.frame(frame.data, &mut sink));
-    }
-    decoder.finish(&mut sink);
-    events
 }
 
 pub(crate) fn assemble(events: &[Event<'static>]) -> Message {
@@ -268,6 +376,9 @@ pub(crate) fn assemble(events: &[Event<'static>]) -> Message {
     }
     message
 }
+
+/// `stop_details` of a refusal for which the upstream gave no reason.
+const NO_DETAILS: &str = r#"{"type":"refusal","category":null,"explanation":null}"#;
 
 /// What a client that does not stream gets, read again; a failed answer becomes a status.
 fn for_a_whole_client(message: Message) -> Message {
@@ -284,71 +395,17 @@ fn for_a_whole_client(message: Message) -> Message {
     ] {
         assert!(value["usage"][count].is_u64(), "{body}");
     }
-    assert_eq!(
-        value["stop_reason"] == "refusal",
-        value["stop_details"].is_object(),
-        "{body}"
-    );
-    let whole = decode_message(&body).expect("our own answer can be read");
+    let has_details = value["stop_details"].is_object();
+    assert!(has_details || value["stop_reason"] != "refusal", "{body}");
+    let mut whole = decode_message(&body).expect("our own answer can be read");
+    if let Some(stop) = &mut whole.stop {
+        // What every refusal has that tells no more.
+        stop.extras.retain(|(_, raw)| raw.get() != NO_DETAILS);
+    }
     Message {
         usage: message.usage,
         ..whole
     }
-}
-
-/// A message, a block a line.
-pub(crate) fn lines(message: &Message) -> String {
-    let quoted = |text: &str| json!(text).to_string();
-    let mut lines: Vec<String> = message
-        .blocks
-        .iter()
-        .map(|block| match block {
-            // A frame of megabytes is told by its length.
-            MessageBlock::Text { text, .. } if text.len() > 4_096 => {
-                format!("text of {} bytes", text.len())
-            }
-            MessageBlock::Text { text, .. } => format!("text {}", quoted(text)),
-            MessageBlock::Thinking {
-                text, signature, ..
-            } => {
-                format!("thinking {} {signature}", quoted(text))
-            }
-            MessageBlock::ToolUse {
-                id, name, input, ..
-            } => format!("tool_use {id} {name} {input}"),
-            MessageBlock::Other { block, .. } => block.get().to_owned(),
-        })
-        .map(|line| line.trim_end().to_owned())
-        .collect();
-    if let Some(usage) = &message.usage {
-        let extras = usage
-            .extras
-            .iter()
-            .map(|(key, value)| format!(" {key} {value}"));
-        lines.push(format!(
-            "usage in {} out {} read {} written {}{}",
-            usage.input,
-            usage.output,
-            usage.cache_read,
-            usage.cache_write,
-            extras.collect::<String>()
-        ));
-    }
-    if let Some(stop) = &message.stop {
-        let sequence = stop
-            .sequence
-            .as_deref()
-            .map(|text| format!(" {}", quoted(text)));
-        lines.push(format!(
-            "stop {}{}",
-            stop.reason.word(),
-            sequence.unwrap_or_default()
-        ));
-    }
-    if let Some((kind, text)) = &message.error {
-        lines.push(format!("error {kind} {text}"));
-    }
-    lines.join("\n")
 }
 
 /// The events, in the form in which they can be compared.
@@ -357,25 +414,22 @@ pub(crate) fn shown(events: &[Event<'static>]) -> Vec<String> {
 }
 
 /// Cut anywhere, the same bytes give the same events.
-fn check_cuts(stream: &[u8], request: &str, name: &str) {
+fn check_cuts(pairing: Pairing, stream: &[u8], request: &str, name: &str) {
     if stream.len() > CUT_BYTES_MAX {
         return;
     }
-    let expected = shown(&decode(&[stream], request));
+    let decode = |pieces: &[&[u8]]| pairing.decode(pieces, request).0;
+    let expected = shown(&decode(&[stream]));
     for at in 0..=stream.len() {
         let (head, tail) = stream.split_at(at);
         assert_eq!(
-            shown(&decode(&[head, tail], request)),
+            shown(&decode(&[head, tail])),
             expected,
             "{name}: cut at {at}"
         );
     }
     let bytewise: Vec<_> = stream.chunks(1).collect();
-    assert_eq!(
-        shown(&decode(&bytewise, request)),
-        expected,
-        "{name}: byte by byte"
-    );
+    assert_eq!(shown(&decode(&bytewise)), expected, "{name}: byte by byte");
 }
 
 /// The events are lawful, and what a client gets keeps to the grammar.
@@ -419,11 +473,8 @@ fn check_grammar(bytes: &[u8]) {
                 assert!(data["delta"]["stop_reason"].is_string());
                 assert!(data["usage"]["output_tokens"].is_u64());
                 let refused = data["delta"]["stop_reason"] == "refusal";
-                assert_eq!(
-                    refused,
-                    data["delta"]["stop_details"].is_object(),
-                    "{frame}"
-                );
+                let has_details = data["delta"]["stop_details"].is_object();
+                assert!(has_details || !refused, "{frame}");
             }
             "message_stop" => assert_eq!(last, Some("message_delta")),
             "error" => assert!(last.is_some()),

@@ -5,26 +5,30 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use sluice_codec::dialect::chat::decode_error;
-use sluice_codec::dialect::messages::{decode_request, encode_message};
+use sluice_codec::dialect::messages::{decode_request, decode_upstream_error, encode_message};
 use sluice_codec::fields::{Fields, Path};
 use sluice_codec::ir::{Event, Message};
 
-use crate::answers::{
-    Answer, TITLES, assemble, check_client_stream, decode, lines, request, shown,
-};
+use crate::answers::{Answer, TITLES, assemble, chat_request, check_client_stream, request, shown};
+use crate::lines::lines;
+use crate::pairing::{Dialect, PAIRINGS, Pairing};
 use crate::requests::{accent, encode, whole_request};
-use crate::table::running;
+use crate::table::{Entry, running};
 
-/// Every answer of every table, as the bytes that the upstream sends, and its
-/// request.
-static ANSWERS: LazyLock<Vec<(Vec<u8>, String)>> = LazyLock::new(|| {
+/// Every answer of every table in every pairing, as the bytes that the upstream
+/// sends, and its request.
+static ANSWERS: LazyLock<Vec<(Pairing, Vec<u8>, String)>> = LazyLock::new(|| {
     let entries = TITLES.iter().flat_map(|title| running(title));
-    let of_entry = |entry| {
-        let answer = Answer::of(&entry);
-        let forms = answer.stream.into_iter().chain(answer.body);
-        forms
-            .map(|bytes| (bytes, answer.request.clone()))
-            .collect::<Vec<_>>()
+    let of_entry = |entry: Entry| {
+        let of_pairing = |pairing| {
+            let answer = Answer::of(&entry, pairing);
+            let forms = answer.stream.into_iter().chain(answer.body);
+            forms
+                .map(|bytes| (pairing, bytes, answer.request.clone()))
+                .collect::<Vec<_>>()
+        };
+        let pairings = entry.pairings().into_iter();
+        pairings.flat_map(of_pairing).collect::<Vec<_>>()
     };
     entries.flat_map(of_entry).collect()
 });
@@ -46,8 +50,8 @@ fn split(message: Message) -> Vec<Event<'static>> {
 
 #[test]
 fn an_answer_split_and_assembled_is_the_same() {
-    for (bytes, request) in ANSWERS.iter() {
-        let events = decode(&[bytes], request);
+    for (pairing, bytes, request) in ANSWERS.iter() {
+        let (events, _) = pairing.decode(&[bytes], request);
         let once = assemble(&events);
         let split = split(assemble(&events));
         check_client_stream(&split);
@@ -58,19 +62,41 @@ fn an_answer_split_and_assembled_is_the_same() {
 /// SF10: frames far larger and far more numerous than in any real answer.
 #[test]
 fn large_frames_and_many_of_them() {
-    let text = "x".repeat(4 << 20);
-    let chunk = |text: &str| {
-        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
-    };
-    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    let one = chunk(&text) + end;
-    let many = chunk("x").repeat(100_000) + end;
-    for (bytes, expected) in [(one, 4 << 20), (many, 100_000)] {
-        let pieces: Vec<_> = bytes.as_bytes().chunks(16 << 10).collect();
-        let events = decode(&pieces, &request("{}"));
-        let expected = format!("text of {expected} bytes\nstop end_turn");
-        assert_eq!(lines(&assemble(&events)), expected);
+    for pairing in PAIRINGS {
+        let request = match pairing.client {
+            Dialect::Messages => request("{}"),
+            Dialect::Chat => chat_request(&request("{}")),
+        };
+        for (text, times) in [("x".repeat(4 << 20), 1), ("x".into(), 100_000)] {
+            let bytes = texts(pairing.upstream, &text, times);
+            let pieces: Vec<_> = bytes.chunks(16 << 10).collect();
+            let (events, _) = pairing.decode(&pieces, &request);
+            let length = text.len() * times;
+            let expected = format!("text of {length} bytes\nstop end_turn");
+            assert_eq!(lines(&assemble(&events)), expected);
+        }
     }
+}
+
+/// A stream that says `text` so many times.
+fn texts(upstream: Dialect, text: &str, times: usize) -> Vec<u8> {
+    let [begin, more, end] = match upstream {
+        Dialect::Chat => [
+            String::new(),
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"),
+            "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n".into(),
+        ],
+        Dialect::Messages => [
+            "data: {\"type\":\"message_start\",\"message\":{}}\n\n".into(),
+            format!(
+                "data: {{\"type\":\"content_block_delta\",\"index\":0,\
+                 \"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}\n\n"
+            ),
+            "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n"
+                .into(),
+        ],
+    };
+    (begin + &more.repeat(times) + &end).into_bytes()
 }
 
 proptest! {
@@ -78,22 +104,27 @@ proptest! {
 
     #[test]
     fn any_chunking_gives_the_same_events(at in any::<prop::sample::Index>(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
-        let (bytes, request) = at.get(&ANSWERS);
+        let (pairing, bytes, request) = at.get(&ANSWERS);
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
         let pieces: Vec<_> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-        prop_assert_eq!(shown(&decode(&pieces, request)), shown(&decode(&[bytes], request)));
+        let decode = |pieces: &[&[u8]]| shown(&pairing.decode(pieces, request).0);
+        prop_assert_eq!(decode(&pieces), decode(&[bytes]));
     }
 
     #[test]
     fn no_mutation_of_an_answer_panics(at in any::<prop::sample::Index>(), edits in prop::collection::vec((any::<prop::sample::Index>(), edit()), 1..6)) {
-        let (bytes, request) = at.get(&ANSWERS);
+        let (pairing, bytes, request) = at.get(&ANSWERS);
         let bytes = mutated(bytes.clone(), &edits);
-        let events = decode(&[&bytes], request);
-        check_client_stream(&events);
-        prop_assert!(comes_back(&assemble(&events)));
+        let (events, _) = pairing.decode(&[&bytes], request);
+        // What a Messages upstream alone understands passes unread, well-formed or not.
+        if pairing.upstream == Dialect::Chat {
+            check_client_stream(&events);
+            prop_assert!(comes_back(&assemble(&events)));
+        }
         decode_error(400, &bytes);
+        decode_upstream_error(400, &bytes);
     }
 
     #[test]

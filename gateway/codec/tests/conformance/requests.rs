@@ -1,4 +1,6 @@
-//! Cases of requests: a Messages body in, a Chat Completions body out.
+//! Cases of requests: a Messages body in, a Chat Completions body out; and the same
+//! for a Messages upstream, which gets the client's bytes but for the model's name
+//! and reasoning of others.
 //!
 //! `request` adds members to the smallest request (`messages` alone is the
 //! conversation). Each `body`, sent with the vendor options in its argument,
@@ -9,8 +11,10 @@
 use serde_json::{Value, json};
 use sluice_codec::dialect::chat::{Accent, EncodeOptions, Encoded, encode_request};
 use sluice_codec::dialect::messages::decode_request;
+use sluice_codec::ir::is_own_signature;
 
 use crate::answers::request;
+use crate::pairing::{MC, MM, UPSTREAM, paths};
 use crate::table::{Entry, running};
 
 #[test]
@@ -24,6 +28,12 @@ pub(crate) fn failures(entry: &Entry) -> Vec<String> {
     let mut wrong = Vec::new();
     for stream in [false, true] {
         let body = whole_request(entry, stream);
+        if entry.pairings().contains(&MM) {
+            wrong.extend(changed(&body).map(|what| format!("{} {MM}\n{what}", entry.name())));
+        }
+        if !entry.pairings().contains(&MC) {
+            continue;
+        }
         for (name, argument, text) in &entry.sections {
             let is_sent_so = matches!(*name, "body" | "only" | "losses");
             let options = if is_sent_so { argument } else { "" };
@@ -33,7 +43,7 @@ pub(crate) fn failures(entry: &Entry) -> Vec<String> {
                 "body" => different_member(&sent, text),
                 "only" => different(keys(&sent), words(text)),
                 "typed" => different(typed(&sent), words(argument)),
-                "losses" => different(lost(&encoded), words(text)),
+                "losses" => different(paths(&encoded.losses), words(text)),
                 _ => None,
             };
             wrong.extend(complaint.map(|what| format!("{} [{argument}]\n{what}", entry.name())));
@@ -41,6 +51,45 @@ pub(crate) fn failures(entry: &Entry) -> Vec<String> {
     }
     wrong.dedup();
     wrong
+}
+
+/// What differs from the client's bytes for a Messages upstream, and should not:
+/// the model is another, thinking blocks that the gateway signed are gone and
+/// reported, and so are messages with nothing else in them.
+fn changed(body: &str) -> Option<String> {
+    let sent = MM
+        .send(body, &Accent::default(), UPSTREAM)
+        .expect("fixtures can be sent");
+    let mut expected: Value = serde_json::from_str(body).expect("requests are JSON");
+    let mut lost = Vec::new();
+    let messages = expected["messages"].as_array_mut();
+    for (i, message) in messages.into_iter().flatten().enumerate() {
+        let Some(blocks) = message["content"].as_array_mut() else {
+            continue;
+        };
+        let own = blocks.iter().map(is_own_thinking).collect::<Vec<_>>();
+        let at = own.iter().enumerate().filter(|(_, own)| **own);
+        lost.extend(at.map(|(j, _)| format!("messages[{i}].content[{j}]")));
+        blocks.retain(|block| !is_own_thinking(block));
+        if blocks.is_empty() && !own.is_empty() {
+            *message = Value::Null;
+        }
+    }
+    if let Some(messages) = expected["messages"].as_array_mut() {
+        messages.retain(|message| !message.is_null());
+    }
+    expected["model"] = UPSTREAM.into();
+    // Bodies are written without white space, in the order of their members.
+    let got = String::from_utf8_lossy(&sent.body);
+    if got != expected.to_string() {
+        return Some(format!("expected\n{expected}\ngot\n{got}"));
+    }
+    different(paths(&sent.losses), lost).map(|what| format!("losses: {what}"))
+}
+
+fn is_own_thinking(block: &Value) -> bool {
+    let signature = block["signature"].as_str().unwrap_or_default();
+    block["type"] == "thinking" && is_own_signature(signature)
 }
 
 /// The whole Messages body of an entry.
@@ -72,7 +121,7 @@ pub(crate) fn encode(body: &str, accent: &Accent) -> Encoded {
     encode_request(&request, options).expect("fixtures can be sent")
 }
 
-fn different_member(sent: &Value, expected: &str) -> Option<String> {
+pub(crate) fn different_member(sent: &Value, expected: &str) -> Option<String> {
     let expected: Value = serde_json::from_str(expected).expect("expected members are JSON");
     expected
         .as_object()
@@ -87,14 +136,14 @@ fn different_member(sent: &Value, expected: &str) -> Option<String> {
         })
 }
 
-fn different(got: Vec<String>, mut expected: Vec<String>) -> Option<String> {
+pub(crate) fn different(got: Vec<String>, mut expected: Vec<String>) -> Option<String> {
     let mut sorted = got;
     sorted.sort();
     expected.sort();
     (sorted != expected).then(|| format!("expected {expected:?}, got {sorted:?}"))
 }
 
-fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -115,11 +164,6 @@ fn typed(sent: &Value) -> Vec<String> {
     });
     let names = functions.filter_map(|function| function["name"].as_str());
     names.map(str::to_owned).collect()
-}
-
-fn lost(encoded: &Encoded) -> Vec<String> {
-    let listed = encoded.losses.listed().iter();
-    listed.map(|loss| loss.path.clone()).collect()
 }
 
 /// What goes upstream for turn n begins what goes for turn n+1: RQ28, and every

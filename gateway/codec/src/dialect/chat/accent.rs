@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Number;
+
+use crate::ir::Thinking;
 
 /// Deviations of one endpoint. The default is what the generic
 /// `openai-compatible` provider gets: what most servers accept.
@@ -21,6 +24,14 @@ pub struct Accent {
     pub reasoning_back: ReasoningBack,
     /// What `reasoning_back: always` says where there was no reasoning.
     pub reasoning_placeholder: String,
+    /// What the first call of a message has in the place of a signature that the
+    /// history lacks; without it, such calls go as they are.
+    pub signature_placeholder: Option<String>,
+    /// Names of the tags between which reasoning stands at the head of the text:
+    /// `think` for `<think>`. None where the server takes it out itself.
+    pub think_tags: Vec<String>,
+    /// What becomes of reasoning that the client asked to omit.
+    pub omitted_reasoning: OmittedReasoning,
     /// Whether `completion_tokens` leaves reasoning out: it is added.
     pub reasoning_outside: bool,
     /// What becomes of `system` messages after the first message.
@@ -28,8 +39,18 @@ pub struct Accent {
     /// Values of `tool_choice` that may be sent. For another one the nearest is
     /// sent, and an instruction at the conversation's end says the rest.
     pub tool_choice: Vec<Choice>,
+    /// The same while the model reasons, where that makes a difference. It does
+    /// unless the client says that it shall not.
+    pub tool_choice_thinking: Option<Vec<Choice>>,
+    /// What is sent as the result of a tool that said nothing.
+    pub empty_result: String,
+    /// How a model is asked to go on with a last message of its own.
+    pub prefill: Prefill,
     /// Which ids of tool calls are accepted; others are replaced.
     pub tool_ids: ToolIds,
+    /// Whether it takes one call a message: of several, each is followed by its
+    /// result.
+    pub split_calls: bool,
     /// Which JSON schema is understood; what goes beyond it is rewritten.
     pub schema: Schema,
     /// How an answer that must fit a schema is asked for.
@@ -40,6 +61,9 @@ pub struct Accent {
     pub parallel_tool_calls: bool,
     /// Whether it only streams: a whole answer is gathered from a stream.
     pub stream_only: bool,
+    /// Whether it does not stream where there are tools: it is asked for a whole
+    /// answer then.
+    pub unstreamed_tools: bool,
     /// Whether `stream_options.include_usage` may be sent.
     pub stream_usage: bool,
     /// Most `stop` sequences; the answer is cut at further ones here.
@@ -55,10 +79,18 @@ pub struct Accent {
     pub images: bool,
     /// Whether PDFs may be sent, as `file` parts; otherwise as with images.
     pub files: bool,
+    /// Least and largest `temperature`; the nearest is sent, and reported.
+    pub temperature_min: Option<Number>,
+    /// See [`Accent::temperature_min`].
+    pub temperature_max: Option<Number>,
     /// Whether `top_k` may be sent.
     pub top_k: bool,
     /// Whether `user` may be sent: a hash of the client's name for its user.
     pub user: bool,
+    /// What becomes of `cache_control` in messages.
+    pub cache_marks: CacheMarks,
+    /// Whether `prompt_cache_key` may be sent: a hash of the client's session.
+    pub cache_key: bool,
     /// Top-level members that are accepted; others are dropped and reported.
     /// Empty: all are.
     pub params: Vec<String>,
@@ -77,15 +109,27 @@ impl Default for Accent {
             efforts: ["low", "medium", "high"].map(String::from).to_vec(),
             reasoning_back: ReasoningBack::Same,
             reasoning_placeholder: String::new(),
+            signature_placeholder: None,
+            // Qwen, DeepSeek and most others; MiniMax-M3; gpt-oss on Bedrock:
+            // <https://docs.vllm.ai/en/latest/features/reasoning_outputs.html> (seen 2026-11).
+            think_tags: ["think", "mm:think", "reasoning"]
+                .map(String::from)
+                .to_vec(),
+            omitted_reasoning: OmittedReasoning::Send,
             reasoning_outside: false,
             mid_system: MidSystem::Fold,
             tool_choice: vec![Choice::Auto, Choice::None, Choice::Required, Choice::Named],
+            tool_choice_thinking: None,
+            empty_result: String::new(),
+            prefill: Prefill::Instruct,
             tool_ids: ToolIds::Any,
+            split_calls: false,
             schema: Schema::Pass,
             output_schema: OutputSchema::JsonSchema,
             strict_tools: false,
             parallel_tool_calls: true,
             stream_only: false,
+            unstreamed_tools: false,
             stream_usage: true,
             stop_max: 4,
             user_after_tool: true,
@@ -93,11 +137,26 @@ impl Default for Accent {
             empty_content: EmptyContent::Null,
             images: true,
             files: true,
+            temperature_min: None,
+            temperature_max: None,
             top_k: false,
             user: true,
+            cache_marks: CacheMarks::Drop,
+            cache_key: false,
             params: Vec::new(),
             drop: Vec::new(),
             add: BTreeMap::new(),
+        }
+    }
+}
+
+impl Accent {
+    /// The values of `tool_choice` that a request may hold which asks for this.
+    pub(super) fn choices(&self, thinking: Option<Thinking>) -> &[Choice] {
+        match &self.tool_choice_thinking {
+            // Where the client says nothing, vendors of such rules reason.
+            Some(choices) if thinking != Some(Thinking::Disabled) => choices,
+            _ => &self.tool_choice,
         }
     }
 }
@@ -159,6 +218,16 @@ pub enum ReasoningBack {
     Tags,
 }
 
+/// What becomes of reasoning that the client asked to omit (`display: omitted`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OmittedReasoning {
+    /// Its text is sent all the same: a sign of life, and a small signature.
+    Send,
+    /// It stays in the signature, from which it goes back.
+    Hold,
+}
+
 /// What becomes of `system` messages after the first message.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -183,6 +252,24 @@ pub enum Choice {
     Required,
     /// An object that names one function.
     Named,
+}
+
+/// How a model is asked to go on with a last message of its own (`prefill.rs`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefill {
+    /// With an instruction behind it: it would begin a new message.
+    Instruct,
+    /// Not at all: it goes on by itself.
+    Turn,
+    /// With `prefix: true` in the message.
+    Prefix,
+    /// The same, and the answer repeats the message, which is cut off.
+    PrefixEchoed,
+    /// With `partial: true` in the message.
+    Partial,
+    /// With `continue_final_message` and without `add_generation_prompt`.
+    Continue,
 }
 
 /// Which ids of tool calls are accepted.
@@ -233,6 +320,16 @@ pub enum Content {
     Parts,
     /// A string: images and files leave a text in their place.
     Strings,
+}
+
+/// What becomes of `cache_control` in messages (`marks.rs`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheMarks {
+    /// It is dropped, and reported.
+    Drop,
+    /// It stands on the last part of its message.
+    Pass,
 }
 
 /// What an assistant message that only calls tools has as `content`.

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::chunk::{Function, ToolCall, parse};
 use super::names::hash;
+use super::payload::{TOO_LARGE, is_signed};
 use crate::json::{as_count, as_str};
 
 /// One call.
@@ -19,6 +20,12 @@ pub(super) struct Call {
     index: Option<u64>,
     /// The upstream's id, if it gave one.
     id: Option<String>,
+    /// The client's, once its block has begun.
+    pub(super) client_id: String,
+    /// `extra_content` that must come back with the call, until it is on its way.
+    pub(super) extra: Option<String>,
+    /// Whether there was such a thing.
+    is_signed: bool,
     pub(super) name: String,
     /// Arguments so far: JSON text.
     pub(super) arguments: String,
@@ -65,6 +72,7 @@ pub(super) struct Fragment<'a> {
     id: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
     arguments: Cow<'a, str>,
+    extra: Option<&'a str>,
 }
 
 impl<'a> Fragment<'a> {
@@ -92,6 +100,10 @@ impl<'a> Fragment<'a> {
                 Some(raw) => as_str(raw).unwrap_or(Cow::Borrowed(raw.get())),
                 None => Cow::Borrowed(""),
             },
+            extra: call
+                .extra_content
+                .filter(|raw| is_signed(raw))
+                .map(RawValue::get),
         })
     }
 }
@@ -111,7 +123,7 @@ impl Call {
 
     /// The id for the client: the upstream's, unless it gave none or one that
     /// the conversation already holds. Then `mint` makes one.
-    pub(super) fn client_id(&self, taken: &mut Vec<u64>, mint: impl FnOnce() -> String) -> String {
+    pub(super) fn new_id(&self, taken: &mut Vec<u64>, mint: impl FnOnce() -> String) -> String {
         let own = self
             .id
             .clone()
@@ -210,6 +222,9 @@ fn unwrapped(arguments: &str) -> Option<&str> {
     Some(inner.trim())
 }
 
+/// Most bytes of what must come back with the calls of one answer.
+const EXTRA_BYTES_MAX: usize = 256 << 10;
+
 /// Most calls of one answer: many times what any model makes at once, and few
 /// enough to be looked through for each fragment.
 const CALLS_MAX: usize = 1_024;
@@ -232,6 +247,7 @@ impl Calls {
                 self.0.len() - 1
             }
         };
+        let signed = self.add_extra(at, fragment.extra);
         let call = &mut self.0[at];
         if call.id.is_none() {
             call.id = fragment.id.map(Cow::into_owned);
@@ -247,10 +263,24 @@ impl Calls {
                 !fragment.arguments.trim().is_empty() && fragment.arguments != call.arguments;
             return match is_new {
                 true => Err("arguments that came after their call had ended"),
-                false => Ok(()),
+                false => signed,
             };
         }
         call.add(&fragment.arguments);
+        signed
+    }
+
+    /// A signature comes whole, once or on every fragment.
+    fn add_extra(&mut self, at: usize, extra: Option<&str>) -> Result<(), &'static str> {
+        let Some(extra) = extra.filter(|_| !self.0[at].is_signed) else {
+            return Ok(());
+        };
+        let held = self.0.iter().filter_map(|call| call.extra.as_deref());
+        if held.map(str::len).sum::<usize>() + extra.len() > EXTRA_BYTES_MAX {
+            return Err(TOO_LARGE);
+        }
+        self.0[at].extra = Some(extra.to_owned());
+        self.0[at].is_signed = true;
         Ok(())
     }
 

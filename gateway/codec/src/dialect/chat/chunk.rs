@@ -66,15 +66,16 @@ members! {
 members! {
     /// What a choice adds, or says as a whole.
     Delta {
-        content, reasoning_content, reasoning, reasoning_text, reasoning_details, tool_calls, function_call, refusal
+        content, reasoning_content, reasoning, reasoning_text, reasoning_details, tool_calls, function_call, refusal,
+        extra_content
     }
     ignored { "role", "name", "annotations", "audio_content", "tool_call_id", "provider_specific_fields" }
 }
 
 members! {
     /// A tool call, or a piece of one.
-    ToolCall { index, id, function, name, arguments }
-    ignored { "type", "extra_content" }
+    ToolCall { index, id, function, name, arguments, extra_content }
+    ignored { "type" }
 }
 
 members! {

@@ -2,8 +2,8 @@
 //!
 //! Clients return thinking blocks with their signature verbatim, so the
 //! signature carries what the next request needs to know: whose reasoning it
-//! is, the field it came in, and what the text cannot hold. Versioned, and
-//! never sent to Anthropic.
+//! is, the field it came in, and what the text cannot hold (`payload.rs`).
+//! Versioned, and never sent to Anthropic.
 //!
 //! ```text
 //! sluice1.FIELD.FAMILY
@@ -63,6 +63,7 @@ impl<'a> Envelope<'a> {
                 | "reasoning_text"
                 | "reasoning_details"
                 | "content"
+                | "extra_content"
                 | "tags"
         )
         .then_some(Self {

@@ -15,10 +15,14 @@ mod envelope;
 mod error;
 mod ids;
 mod lesson;
+mod marks;
 mod members;
 mod names;
+mod payload;
+mod prefill;
 mod replay;
 mod request;
+mod sampling;
 mod schema;
 mod stops;
 mod stream;
@@ -27,8 +31,8 @@ mod typed;
 mod usage;
 
 pub use accent::{
-    Accent, Choice, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
-    ReasoningBack, Schema, ToolIds,
+    Accent, CacheMarks, Choice, Content, EmptyContent, MidSystem, OmittedReasoning, OutputLimit,
+    OutputSchema, Prefill, ReasoningAsk, ReasoningBack, Schema, ToolIds,
 };
 pub use client::{
     ClientRequest, Completion, CompletionStreamEncoder, check_translatable, decode_client_request,

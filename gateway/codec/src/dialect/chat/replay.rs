@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::accent::{Accent, ReasoningBack};
 use super::content::{Piece, escaped};
 use super::envelope::Envelope;
+use super::payload::Payload;
 use crate::json::{Text, write_array, write_str};
 
 /// Why reasoning that does not go back is reported.
@@ -23,6 +24,9 @@ pub(super) struct Replay<'r, 'o> {
     texts: Vec<Piece<'r>>,
     /// Items of `reasoning_details`.
     details: Vec<&'r RawValue>,
+    /// `extra_content` of calls, by the client's ids, and of the message.
+    calls: Vec<(Cow<'r, str>, &'r RawValue)>,
+    message: Option<&'r RawValue>,
 }
 
 /// Where reasoning stands in a message.
@@ -41,6 +45,8 @@ impl<'r, 'o> Replay<'r, 'o> {
             place: Place::Member("reasoning_content"),
             texts: Vec::new(),
             details: Vec::new(),
+            calls: Vec::new(),
+            message: None,
         }
     }
 
@@ -48,6 +54,17 @@ impl<'r, 'o> Replay<'r, 'o> {
     pub(super) fn add(&mut self, text: &'r Text<'r>, signature: &'r str) -> bool {
         let Some(envelope) = Envelope::open(signature).filter(|it| it.family == self.family) else {
             return false;
+        };
+        let payload = envelope.payload.map(Payload::read).unwrap_or_default();
+        // Signatures go back whatever becomes of the text.
+        self.calls.extend(payload.calls);
+        self.message = payload.message.or(self.message);
+        if envelope.field == "extra_content" && text.is_empty() {
+            return true;
+        }
+        let text = match payload.text {
+            Some(held) if text.is_empty() => Cow::Owned(held.escaped().to_owned()),
+            _ => Cow::Borrowed(text.escaped()),
         };
         let place = match (self.accent.reasoning_back, envelope.field) {
             // Templates cut earlier reasoning out of the text themselves.
@@ -59,17 +76,13 @@ impl<'r, 'o> Replay<'r, 'o> {
             (ReasoningBack::Same, "reasoning_text") => Place::Member("reasoning_text"),
             _ => Place::Member("reasoning_content"),
         };
-        if matches!(
+        let takes_details = matches!(
             self.accent.reasoning_back,
             ReasoningBack::Same | ReasoningBack::Details
-        ) {
-            // The client had it in its hands: only what is an array is written.
-            let items = envelope.payload.map(serde_json::from_str::<Vec<&RawValue>>);
-            let items = items.and_then(Result::ok).unwrap_or_default();
-            if !items.is_empty() {
-                self.details.extend(items);
-                return true;
-            }
+        );
+        if takes_details && !payload.details.is_empty() {
+            self.details.extend(payload.details);
+            return true;
         }
         if self.texts.is_empty() {
             self.place = place;
@@ -78,7 +91,7 @@ impl<'r, 'o> Replay<'r, 'o> {
         let is_field = matches!(place, Place::Member(_))
             && self.accent.reasoning_back != ReasoningBack::Details;
         if is_field || !text.is_empty() {
-            self.texts.push(Cow::Borrowed(text.escaped()));
+            self.texts.push(text);
         }
         true
     }
@@ -86,6 +99,11 @@ impl<'r, 'o> Replay<'r, 'o> {
     /// Whether nothing goes back.
     pub(super) fn is_empty(&self) -> bool {
         self.texts.is_empty() && self.details.is_empty()
+    }
+
+    /// Whether it stands in the message's `content`.
+    pub(super) fn is_in_content(&self) -> bool {
+        matches!(self.place, Place::Parts | Place::Tags) && !self.texts.is_empty()
     }
 
     /// Write the message's `content`: `texts`, with reasoning ahead of them
@@ -121,7 +139,11 @@ impl<'r, 'o> Replay<'r, 'o> {
     }
 
     /// Write the members that hold the reasoning, if any do.
-    pub(super) fn write_member(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_members(&self, out: &mut Vec<u8>) {
+        if let Some(extra) = self.message {
+            out.extend_from_slice(b",\"extra_content\":");
+            out.extend_from_slice(extra.get().as_bytes());
+        }
         if !self.details.is_empty() {
             out.extend_from_slice(b",\"reasoning_details\":");
             write_array(out, &self.details, |out, item| {
@@ -137,6 +159,29 @@ impl<'r, 'o> Replay<'r, 'o> {
             _ => {}
         }
     }
+
+    /// Write what stands beside the call that the client knows as `id`. Of calls
+    /// made at once the first has the signature: where none came back with it, it
+    /// says so in the endpoint's own words.
+    pub(super) fn write_call_member(&mut self, out: &mut Vec<u8>, id: &str, is_first: bool) {
+        let at = self.calls.iter().position(|(known, _)| known == id);
+        match (at, &self.accent.signature_placeholder) {
+            (Some(at), _) => {
+                let (_, extra) = self.calls.remove(at);
+                out.extend_from_slice(b",\"extra_content\":");
+                out.extend_from_slice(extra.get().as_bytes());
+            }
+            (None, Some(placeholder)) if is_first => write_placeholder(out, placeholder),
+            _ => {}
+        }
+    }
+}
+
+/// Append `extra_content` with a signature that is none.
+pub(super) fn write_placeholder(out: &mut Vec<u8>, signature: &str) {
+    out.extend_from_slice(b",\"extra_content\":{\"google\":{\"thought_signature\":");
+    write_str(out, signature);
+    out.extend_from_slice(b"}}");
 }
 
 fn write_text(out: &mut Vec<u8>, field: &str, texts: &[Piece<'_>]) {

@@ -10,22 +10,28 @@
 //! What it writes for a message depends on that message and earlier ones alone,
 //! so the next turn's body begins with this one's, as prompt caches demand.
 //! Two things that an accent can ask for are at odds with that: `mid_system:
-//! hoist`, and an instruction in the last user message for what no parameter says.
+//! hoist`, and an instruction at the conversation's end for what no parameter says.
+
+mod calls;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
+use self::calls::{Pending, empty_content};
 use super::accent::{
-    Accent, Content, EmptyContent, MidSystem, OutputLimit, OutputSchema, ReasoningAsk,
+    Accent, CacheMarks, Content, MidSystem, OutputLimit, OutputSchema, Prefill, ReasoningAsk,
 };
 use super::choice::{Plan, Sent};
-use super::content::{Media, Piece, TurnContent, escaped, is_pdf, search_result};
+use super::content::{Media, Piece, TurnContent, escaped, search_result};
 use super::ids::Ids;
+use super::marks;
 use super::members;
 use super::names::{Names, hash};
+use super::prefill;
 use super::replay::{FOREIGN, Replay, write_joined};
+use super::sampling;
 use super::schema::{Root, write_schema};
 use super::typed;
 use crate::fields::{Extras, Path};
@@ -36,9 +42,6 @@ use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
 /// on, it would spoil every prompt cache. <https://github.com/vllm-project/vllm>
 /// strips it too (seen 2026-11).
 const BILLING_LINE: &str = "x-anthropic-billing-header";
-
-/// What stands in for a tool result that the conversation lacks.
-const NO_RESULT: &str = "[no result was recorded for this call]";
 
 /// What the model says between a tool's result and the user's next word, where
 /// the one may not follow the other.
@@ -108,6 +111,8 @@ pub fn encode_request(
         plan: Plan::default(),
         instructions: Vec::new(),
         after_tool: false,
+        prefill: None,
+        mark: None,
         out: Vec::new(),
     };
     encoder.plan();
@@ -118,6 +123,9 @@ pub fn encode_request(
     encoder.limits(&mut body);
     encoder.reasoning(&mut body);
     encoder.stream(&mut body);
+    if let Some(prefill) = encoder.prefill {
+        prefill::add(&mut body, prefill);
+    }
     encoder.report_extras(&request.extras, &Path::Root);
     members::add(&mut body, options.accent);
     let (body, members) = members::retain(body, options.accent, &mut encoder.losses);
@@ -141,15 +149,12 @@ struct Encoder<'r, 'o> {
     instructions: Vec<String>,
     /// Whether the message before is a tool's.
     after_tool: bool,
+    /// How the model goes on with the last message, if it can.
+    prefill: Option<Prefill>,
+    /// The cache mark of what the next message says.
+    mark: Option<&'r RawValue>,
     /// The messages array being written.
     out: Vec<u8>,
-}
-
-/// A tool call that still waits for its result.
-struct Pending<'r> {
-    id: &'r str,
-    sent_id: String,
-    result: Option<(&'r [Block<'r>], bool, String)>,
 }
 
 // === messages ===
@@ -229,7 +234,7 @@ impl<'r> Encoder<'r, '_> {
             match block {
                 Block::Text { text, .. } if text.escaped().starts_with(BILLING_LINE) => {}
                 Block::Text { text, extras } => {
-                    self.report_extras(extras, &at.index(i));
+                    self.block_extras(extras, &at.index(i));
                     if !text.is_empty() {
                         texts.push(Cow::Borrowed(text.escaped()));
                     }
@@ -239,9 +244,10 @@ impl<'r> Encoder<'r, '_> {
                     .report(at.index(i), "only text can be a system instruction here"),
             }
         }
+        let mark = self.mark.take();
         if !texts.is_empty() {
             self.begin_message("system");
-            write_joined(&mut self.out, &texts, "\\n\\n");
+            marks::write_text(&mut self.out, &texts, "\\n\\n", mark);
             self.end_message();
         }
     }
@@ -279,11 +285,13 @@ impl<'r> Encoder<'r, '_> {
                     } => {
                         let at = at.index(i);
                         let at = at.key("content");
-                        self.report_extras(extras, &at.index(j));
+                        self.block_extras(extras, &at.index(j));
+                        let mark = self.mark.take();
                         match waiting.get_mut(&**id).and_then(Vec::pop) {
                             Some(c) => {
-                                pending[c].result =
-                                    Some((content, *is_error, at.index(j).to_string()));
+                                let at = at.index(j).to_string();
+                                pending[c].result = Some((content, *is_error, at));
+                                pending[c].mark = mark;
                             }
                             None => rest.push((i, j, message.role, block)),
                         }
@@ -324,54 +332,6 @@ impl<'r> Encoder<'r, '_> {
         self.user_message(&mut content);
     }
 
-    fn tool_message(&mut self, call: Pending<'r>, media: &mut TurnContent<'r>) {
-        let mut result = TurnContent::new(Media::default());
-        if let Some((blocks, is_error, at)) = call.result {
-            for (k, block) in blocks.iter().enumerate() {
-                let parent = Path::Key(&Path::Root, &at);
-                let parent = parent.key("content");
-                self.result_block(block, call.id, &parent.index(k), &mut result, media);
-            }
-            if is_error {
-                result.mark_error();
-            }
-        } else {
-            result.text(escaped(NO_RESULT));
-        }
-        self.begin_message("tool");
-        write_joined(&mut self.out, result.texts(), "\\n");
-        self.out.extend_from_slice(b",\"tool_call_id\":");
-        write_str(&mut self.out, &call.sent_id);
-        self.end_message();
-    }
-
-    /// A block of a tool's result: a `tool` message holds only text, so media
-    /// follow in the user message.
-    fn result_block(
-        &mut self,
-        block: &'r Block<'r>,
-        call: &str,
-        at: &Path<'_>,
-        result: &mut TurnContent<'r>,
-        media: &mut TurnContent<'r>,
-    ) {
-        match block {
-            Block::Image { source, extras } => {
-                self.report_extras(extras, at);
-                result.text(Cow::Borrowed("[image follows]"));
-                media.text(escaped(&format!("[image of the result of call {call}]")));
-                media.image(source, at, &mut self.losses);
-            }
-            Block::Document(raw) if media.takes_files() && is_pdf(raw) => {
-                result.text(Cow::Borrowed("[document follows]"));
-                media.text(escaped(&format!("[document of the result of call {call}]")));
-                media.document(raw, at, &mut self.losses);
-            }
-            Block::Document(raw) => result.document(raw, at, &mut self.losses),
-            _ => self.user_block(block, Role::User, at, result),
-        }
-    }
-
     fn user_block(
         &mut self,
         block: &'r Block<'r>,
@@ -381,7 +341,7 @@ impl<'r> Encoder<'r, '_> {
     ) {
         match block {
             Block::Text { text, extras } => {
-                self.report_extras(extras, at);
+                self.block_extras(extras, at);
                 if role == Role::System && !text.is_empty() {
                     content.text(Cow::Owned(format!(
                         "<system-reminder>\\n{}\\n</system-reminder>",
@@ -392,7 +352,7 @@ impl<'r> Encoder<'r, '_> {
                 }
             }
             Block::Image { source, extras } => {
-                self.report_extras(extras, at);
+                self.block_extras(extras, at);
                 content.image(source, at, &mut self.losses);
             }
             Block::Document(raw) => content.document(raw, at, &mut self.losses),
@@ -427,9 +387,10 @@ impl<'r> Encoder<'r, '_> {
     fn native_system(&mut self, block: &'r Block<'r>, at: &Path<'_>) {
         match block {
             Block::Text { text, extras } => {
-                self.report_extras(extras, at);
+                self.block_extras(extras, at);
+                let mark = self.mark.take();
                 self.begin_message("system");
-                write_joined(&mut self.out, &[Cow::Borrowed(text.escaped())], "");
+                marks::write_text(&mut self.out, &[Cow::Borrowed(text.escaped())], "", mark);
                 self.end_message();
             }
             _ => self
@@ -439,14 +400,16 @@ impl<'r> Encoder<'r, '_> {
     }
 
     fn user_message(&mut self, content: &mut TurnContent<'r>) {
+        let mark = self.mark.take();
         if content.is_empty() {
             return;
         }
         self.begin_message("user");
         if content.has_media() {
             write_array(&mut self.out, content.parts(), |out, part| part.write(out));
+            marks::mark_last_part(&mut self.out, mark);
         } else {
-            write_joined(&mut self.out, content.texts(), "\\n");
+            marks::write_text(&mut self.out, content.texts(), "\\n", mark);
         }
         self.end_message();
         content.clear();
@@ -464,7 +427,7 @@ impl<'r> Encoder<'r, '_> {
         for (j, block) in message.content.iter().enumerate() {
             match block {
                 Block::Text { text, extras } => {
-                    self.report_extras(extras, &at.index(j));
+                    self.block_extras(extras, &at.index(j));
                     if !text.is_empty() {
                         texts.push(Cow::Borrowed(text.escaped()));
                     }
@@ -480,14 +443,18 @@ impl<'r> Encoder<'r, '_> {
                     input,
                     extras,
                 } => {
-                    self.report_extras(extras, &at.index(j));
-                    calls.push((id, name, &**input));
+                    self.block_extras(extras, &at.index(j));
+                    calls.push((&**id, &**name, &**input));
                 }
                 _ => self.losses.report(
                     at.index(j),
                     "a block that only an Anthropic upstream understands",
                 ),
             }
+        }
+        if self.mark.take().is_some() {
+            self.losses
+                .report(at.key(marks::KEY), "a mark in a message of the model's");
         }
         if texts.is_empty() && calls.is_empty() {
             if !replay.is_empty() {
@@ -498,52 +465,49 @@ impl<'r> Encoder<'r, '_> {
         }
         self.begin_message("assistant");
         if !replay.write_content(&mut self.out, &texts) {
-            self.out.extend_from_slice(match self.accent.empty_content {
-                EmptyContent::Null => b"null",
-                EmptyContent::Empty => b"\"\"",
-            });
+            self.out
+                .extend_from_slice(empty_content(self.accent.empty_content));
         }
-        replay.write_member(&mut self.out);
-        let pending = self.tool_calls(&calls);
+        replay.write_members(&mut self.out);
+        let pending = self.tool_calls(&calls, &mut replay);
+        if index + 1 == self.request.messages.len()
+            && let Some(member) = self.prefill.and_then(prefill::member)
+        {
+            self.out.push(b',');
+            write_str(&mut self.out, member);
+            self.out.extend_from_slice(b":true");
+        }
         self.end_message();
         pending
     }
 
-    fn tool_calls(
-        &mut self,
-        calls: &[(&'r Cow<'r, str>, &'r Cow<'r, str>, &'r RawValue)],
-    ) -> Vec<Pending<'r>> {
-        let mut pending: Vec<Pending<'r>> = Vec::with_capacity(calls.len());
-        if calls.is_empty() {
-            return pending;
+    /// What a block says beside its content: a cache mark is its message's, where
+    /// the upstream knows such marks.
+    fn block_extras(&mut self, extras: &Extras<'r>, at: &Path<'_>) {
+        let passes =
+            self.accent.cache_marks == CacheMarks::Pass && self.accent.content == Content::Parts;
+        let is_mark = |(key, value): &&(Cow<'r, str>, &'r RawValue)| {
+            passes && key == marks::KEY && value.get().starts_with('{')
+        };
+        if let Some((_, mark)) = extras.iter().rfind(is_mark) {
+            self.mark = Some(mark);
         }
-        self.out.extend_from_slice(b",\"tool_calls\":");
-        let (out, names, ids) = (&mut self.out, &mut self.names, &mut self.ids);
-        write_array(out, calls, |out, (id, name, input)| {
-            let sent_id = ids.unused(id, self.accent.tool_ids);
-            out.extend_from_slice(b"{\"id\":");
-            write_str(out, &sent_id);
-            out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
-            write_str(out, &names.legal(name));
-            out.extend_from_slice(b",\"arguments\":");
-            write_str(out, arguments(input));
-            out.extend_from_slice(b"}}");
-            pending.push(Pending {
-                id,
-                sent_id,
-                result: None,
-            });
-        });
-        pending
+        for extra in extras.iter().filter(|extra| !is_mark(extra)) {
+            self.report_extra(extra, at);
+        }
     }
 
     fn report_extras(&mut self, extras: &Extras<'_>, at: &Path<'_>) {
-        for (key, value) in extras {
-            // Absent in all but name.
-            if !matches!(value.get(), "null" | "[]" | "{}") {
-                self.losses
-                    .report(at.key(key), "no equivalent in Chat Completions");
-            }
+        for extra in extras {
+            self.report_extra(extra, at);
+        }
+    }
+
+    fn report_extra(&mut self, (key, value): &(Cow<'_, str>, &RawValue), at: &Path<'_>) {
+        // Absent in all but name.
+        if !matches!(value.get(), "null" | "[]" | "{}") {
+            self.losses
+                .report(at.key(key), "no equivalent in Chat Completions");
         }
     }
 }
@@ -558,16 +522,6 @@ fn speaks(message: &RequestMessage<'_>) -> bool {
     message.role == Role::Assistant && message.content.iter().any(says)
 }
 
-/// The arguments of a call as the model wrote them: Claude Code returns what it
-/// could not parse as `{"__unparsedToolInput":{"raw":...}}`, which stays an
-/// object, since strict vendors refuse any other text here.
-fn arguments(input: &RawValue) -> &str {
-    match input.get() {
-        text if text.starts_with('{') => text,
-        _ => "{}",
-    }
-}
-
 // === everything but messages ===
 
 impl<'r> Encoder<'r, '_> {
@@ -576,7 +530,8 @@ impl<'r> Encoder<'r, '_> {
         let tools = self.callable_tools();
         let choice = self.request.tool_choice.as_ref().map(|choice| &choice.kind);
         let has_calls = self.request.call_ids().next().is_some();
-        self.plan = Plan::new(tools, choice, &self.accent.tool_choice, has_calls);
+        let accepted = self.accent.choices(self.request.thinking);
+        self.plan = Plan::new(tools, choice, accepted, has_calls);
         if let Some(loss) = self.plan.loss {
             self.losses.report("tool_choice", loss);
         }
@@ -593,6 +548,23 @@ impl<'r> Encoder<'r, '_> {
                 "the upstream takes no schema; an instruction says it instead",
             );
         }
+        self.plan_prefill();
+    }
+
+    /// An instruction behind the last message would hide it from a model that could
+    /// go on with it: then that is one more instruction.
+    fn plan_prefill(&mut self) {
+        if prefill::text(self.request).is_none() {
+            return;
+        }
+        if self.accent.prefill != Prefill::Instruct && self.instructions.is_empty() {
+            self.prefill = Some(self.accent.prefill);
+            return;
+        }
+        self.instructions.push(prefill::INSTRUCTION.to_owned());
+        let last = self.request.messages.len() - 1;
+        self.losses
+            .report(Path::Root.key("messages").index(last), prefill::INSTRUCTED);
     }
 
     fn tools(&mut self, body: &mut ObjectWriter) {
@@ -709,13 +681,12 @@ impl<'r> Encoder<'r, '_> {
             // 0 asks only to warm a cache; the smallest answer is the nearest thing.
             body.member(key, |out| write_count(out, wanted.clamp(1, most)));
         }
-        for (key, value) in [
-            ("temperature", request.temperature),
-            ("top_p", request.top_p),
-        ] {
-            if let Some(value) = value {
-                body.raw(key, value.get());
-            }
+        if let Some(value) = request.temperature {
+            let value = sampling::temperature(value, self.accent, &mut self.losses);
+            body.raw("temperature", &value);
+        }
+        if let Some(value) = request.top_p {
+            body.raw("top_p", value.get());
         }
         match request.top_k {
             Some(value) if self.accent.top_k => body.raw("top_k", value.get()),
@@ -762,6 +733,9 @@ impl<'r> Encoder<'r, '_> {
         {
             // The name itself holds device and session ids: none of the vendor's business.
             body.string("user", &format!("{:016x}", hash(user.escaped().as_bytes())));
+        }
+        if let Some(user) = request.user_id.as_ref().filter(|_| self.accent.cache_key) {
+            body.string("prompt_cache_key", &marks::cache_key(&user.decoded()));
         }
     }
 
@@ -862,8 +836,10 @@ impl<'r> Encoder<'r, '_> {
         }
     }
 
+    /// The gateway streams to its client whatever the upstream does.
     fn stream(&mut self, body: &mut ObjectWriter) {
-        if self.request.stream || self.accent.stream_only {
+        let is_whole = self.accent.unstreamed_tools && body.has("tools");
+        if (self.request.stream || self.accent.stream_only) && !is_whole {
             body.raw("stream", "true");
             if self.accent.stream_usage {
                 body.raw("stream_options", r#"{"include_usage":true}"#);

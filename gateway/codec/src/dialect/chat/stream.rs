@@ -9,21 +9,25 @@
 //! vendors send, and honest about what they do not: an answer that breaks off
 //! ends in an error, never in a made-up `end_turn`.
 
+mod signing;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::accent::{Accent, ReasoningBack};
+use super::accent::{Accent, OmittedReasoning, Prefill, ReasoningBack};
 use super::calls::{Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
-use super::details::Details;
-use super::envelope::Envelope;
 use super::error::{decode_embedded, decode_error};
 use super::names::{Names, hash};
+use super::payload::{Cargo, TOO_LARGE, is_signed};
+use super::prefill::{self, Echo};
 use super::stops::Stops;
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
-use crate::ir::{Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage};
+use crate::ir::{
+    Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage, tokens_of,
+};
 use crate::json::{as_count, as_str};
 
 /// What the decoder of an answer must know of its request.
@@ -34,10 +38,20 @@ pub struct DecodeOptions {
     id_seed: u64,
     taken: Vec<u64>,
     stops: Stops,
+    tags: Tags,
+    echo: Echo,
+    /// The text that the model goes on with.
+    prefill: Option<String>,
+    /// Tokens of the prompt, guessed: what stands for counts that never come.
+    input_estimate: Option<u64>,
     /// Whether `completion_tokens` leaves reasoning out.
     reasoning_outside: bool,
     /// Whether `reasoning_details` are kept, to go back.
     keeps_details: bool,
+    /// Whether the client asked not to see reasoning.
+    omits_reasoning: bool,
+    /// Whether it is to see none then.
+    holds_reasoning: bool,
 }
 
 impl DecodeOptions {
@@ -52,19 +66,41 @@ impl DecodeOptions {
             id_seed,
             taken,
             stops: Stops::new(stops.map(|text| text.decoded().into_owned())),
+            tags: Tags::new(&Accent::default().think_tags),
+            echo: Echo::default(),
+            prefill: prefill::unasked_text(request),
+            input_estimate: None,
             reasoning_outside: false,
             keeps_details: true,
+            omits_reasoning: request.omits_reasoning,
+            holds_reasoning: false,
+        }
+    }
+
+    /// The same, where the prompt has about so many tokens: an answer that comes
+    /// without counts ends with estimates then.
+    pub fn with_input_estimate(self, tokens: u64) -> Self {
+        Self {
+            input_estimate: Some(tokens),
+            ..self
         }
     }
 
     /// The same, for an endpoint with this accent.
     pub fn with_accent(self, accent: &Accent) -> Self {
         Self {
+            tags: Tags::new(&accent.think_tags),
+            echo: match (accent.prefill, &self.prefill) {
+                (Prefill::PrefixEchoed, Some(text)) => Echo::new(text.clone()),
+                _ => Echo::default(),
+            },
             reasoning_outside: accent.reasoning_outside,
             keeps_details: matches!(
                 accent.reasoning_back,
                 ReasoningBack::Same | ReasoningBack::Details
             ),
+            holds_reasoning: self.omits_reasoning
+                && accent.omitted_reasoning == OmittedReasoning::Hold,
             ..self
         }
     }
@@ -76,7 +112,6 @@ pub struct StreamDecoder {
     options: DecodeOptions,
     sequencer: Sequencer,
     calls: Calls,
-    tags: Tags,
     model: Option<String>,
     finish: Option<Finish>,
     stop_sequence: Option<String>,
@@ -85,10 +120,16 @@ pub struct StreamDecoder {
     /// The whole answer is there: no call is given out before it is judged.
     is_whole: bool,
     usage: Option<Usage>,
+    /// Bytes of text and reasoning so far.
+    passed_bytes: usize,
     /// The field that the open thinking block came in.
     reasoning_field: &'static str,
-    /// What that block's signature has to hold.
-    details: Details,
+    /// What the next signature has to carry.
+    cargo: Cargo,
+    /// What has to go back with the message, until it is known where it stands.
+    message_extra: Option<String>,
+    /// Text has gone out.
+    has_text: bool,
     /// Anything that reads like a chunk has come.
     answered: bool,
     ended: bool,
@@ -115,15 +156,17 @@ impl StreamDecoder {
             options,
             sequencer: Sequencer::default(),
             calls: Calls::default(),
-            tags: Tags::default(),
             model: None,
             finish: None,
             stop_sequence: None,
             is_cut: false,
             is_whole: false,
             usage: None,
+            passed_bytes: 0,
             reasoning_field: "reasoning_content",
-            details: Details::default(),
+            cargo: Cargo::default(),
+            message_extra: None,
+            has_text: false,
             answered: false,
             ended: false,
             losses: Losses::default(),
@@ -240,6 +283,9 @@ impl StreamDecoder {
     /// Order inside one delta: reasoning, then content, then tool calls.
     fn delta(&mut self, delta: &Delta<'_>, sink: Sink<'_>) {
         self.report_unknown("choices[0].delta.", delta.unknown.as_ref());
+        if let Some(extra) = delta.extra_content.filter(|raw| is_signed(raw)) {
+            self.message_extra = Some(extra.get().to_owned());
+        }
         self.reasoning(delta, sink);
         if let Some(content) = delta.content {
             self.content(content, sink);
@@ -270,11 +316,8 @@ impl StreamDecoder {
         ];
         let details = delta.reasoning_details.map(items).unwrap_or_default();
         for raw in &details {
-            if self.options.keeps_details && !self.details.add(raw) {
-                self.report_once(
-                    "choices[0].delta.reasoning_details",
-                    "too large to go back with the conversation",
-                );
+            if self.options.keeps_details && !self.cargo.detail(raw) {
+                self.report_once("choices[0].delta.reasoning_details", TOO_LARGE);
             }
         }
         for (field, raw) in fields {
@@ -317,11 +360,11 @@ impl StreamDecoder {
 
     /// Text, and reasoning written at its head.
     fn tagged(&mut self, content: &str, sink: Sink<'_>) {
-        if self.tags.is_plain() {
+        if self.options.tags.is_plain() {
             return self.text(content, sink);
         }
         let mut pieces = Vec::new();
-        self.tags.feed(content, &mut |piece, part| {
+        self.options.tags.feed(content, &mut |piece, part| {
             pieces.push((piece, part.to_owned()))
         });
         self.pieces(pieces, sink);
@@ -329,9 +372,10 @@ impl StreamDecoder {
 
     /// No more text comes, or something else comes before it.
     fn flush_tags(&mut self, sink: Sink<'_>) {
-        if !self.tags.is_plain() {
+        if !self.options.tags.is_plain() {
             let mut pieces = Vec::new();
-            self.tags
+            self.options
+                .tags
                 .finish(&mut |piece, part| pieces.push((piece, part.to_owned())));
             self.pieces(pieces, sink);
         }
@@ -354,12 +398,31 @@ impl StreamDecoder {
         self.flush_calls(sink);
         self.start(sink);
         self.reasoning_field = field;
-        self.sequencer.thinking(text, sink);
+        self.passed_bytes += text.len();
+        if !self.options.holds_reasoning {
+            return self.sequencer.thinking(text, sink);
+        }
+        if !self.sequencer.is_thinking() {
+            self.sequencer.begin_thinking(sink);
+        }
+        if !self.cargo.hold(text) {
+            self.report_once(&format!("choices[0].delta.{field}"), TOO_LARGE);
+        }
     }
 
     /// Text for the client, up to the first of its stop sequences.
     fn text(&mut self, text: &str, sink: Sink<'_>) {
-        if self.is_cut {
+        match self.options.echo.is_over() {
+            true => self.own_text(text, sink),
+            false => {
+                let text = self.options.echo.feed(text);
+                self.own_text(&text, sink);
+            }
+        }
+    }
+
+    fn own_text(&mut self, text: &str, sink: Sink<'_>) {
+        if self.is_cut || text.is_empty() {
             return;
         }
         if self.options.stops.is_empty() {
@@ -373,8 +436,10 @@ impl StreamDecoder {
         }
     }
 
-    /// What might have begun a stop sequence did not.
+    /// What might have begun a stop sequence, or an echo, did not.
     fn flush_stops(&mut self, sink: Sink<'_>) {
+        let text = self.options.echo.flush();
+        self.own_text(&text, sink);
         let text = self.options.stops.flush();
         self.certain_text(&text, sink);
     }
@@ -384,8 +449,12 @@ impl StreamDecoder {
             return;
         }
         self.flush_calls(sink);
+        if !std::mem::replace(&mut self.has_text, true) {
+            self.load_message_extra();
+        }
         self.sign(sink);
         self.start(sink);
+        self.passed_bytes += text.len();
         self.sequencer.text(text, sink);
     }
 
@@ -402,6 +471,7 @@ impl StreamDecoder {
         if let Err(reason) = self.calls.add(fragment) {
             self.report_once("choices[0].delta.tool_calls", reason);
         }
+        self.load_call_extras();
         self.pump_calls(false, sink);
     }
 
@@ -444,16 +514,19 @@ impl StreamDecoder {
     }
 
     fn begin_call(&mut self, at: usize, sink: Sink<'_>) {
-        self.sign(sink);
-        self.start(sink);
         let seed = self.options.id_seed;
         let call = &mut self.calls.0[at];
         call.state = State::Open;
-        let id = call.client_id(&mut self.options.taken, || {
+        call.client_id = call.new_id(&mut self.options.taken, || {
             format!("toolu_{seed:016x}{at:02}")
         });
-        self.sequencer
-            .tool_use(&id, self.options.names.restore(&call.name), sink);
+        self.load_message_extra();
+        self.load_call_extras();
+        self.sign(sink);
+        self.start(sink);
+        let call = &self.calls.0[at];
+        let name = self.options.names.restore(&call.name);
+        self.sequencer.tool_use(&call.client_id, name, sink);
     }
 
     /// The truth, not an invented input: what the model wrote, as text.
@@ -473,25 +546,6 @@ impl StreamDecoder {
     fn flush_calls(&mut self, sink: Sink<'_>) {
         if self.calls.0.iter().any(|call| call.state != State::Closed) {
             self.pump_calls(true, sink);
-        }
-    }
-
-    /// A thinking block ends with its signature. One that is all encrypted has
-    /// nothing else.
-    fn sign(&mut self, sink: Sink<'_>) {
-        if !self.details.is_empty() && !self.sequencer.is_thinking() {
-            self.start(sink);
-            self.sequencer.begin_thinking(sink);
-            self.reasoning_field = "reasoning_details";
-        }
-        if self.sequencer.is_thinking() {
-            let details = self.details.take();
-            let envelope = Envelope {
-                family: &self.options.family,
-                field: self.reasoning_field,
-                payload: details.as_deref(),
-            };
-            self.sequencer.sign(&envelope.seal(), sink);
         }
     }
 
@@ -518,6 +572,7 @@ impl StreamDecoder {
         self.flush_tags(sink);
         self.flush_stops(sink);
         self.flush_calls(sink);
+        self.end_message_extra();
         self.sign(sink);
         let stop = match self.stop_reason(done) {
             Ok(reason) => reason,
@@ -529,7 +584,7 @@ impl StreamDecoder {
         if self.sequencer.is_blank() {
             self.sequencer.empty_text(sink);
         }
-        if let Some(usage) = self.usage.take() {
+        if let Some(usage) = self.usage.take().or_else(|| self.estimated_usage()) {
             self.sequencer.usage(usage, sink);
         }
         let sequence = self
@@ -543,6 +598,18 @@ impl StreamDecoder {
             },
             sink,
         );
+    }
+
+    /// What stands for counts that never came.
+    fn estimated_usage(&mut self) -> Option<Usage> {
+        let input = self.options.input_estimate?;
+        self.report_once("usage", "the upstream gave no counts; these are estimates");
+        let calls = self.calls.0.iter();
+        let calls: usize = calls
+            .map(|call| call.name.len() + call.arguments.len())
+            .sum();
+        let output = tokens_of((self.passed_bytes + calls) as u64);
+        Some(Usage::estimated(input, output))
     }
 
     fn stop_reason(&self, done: bool) -> Result<StopReason<'static>, &'static str> {

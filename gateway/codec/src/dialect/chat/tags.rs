@@ -7,15 +7,6 @@
 
 use super::stops::begun;
 
-/// Opening and closing tags: Qwen, DeepSeek and most others; MiniMax-M3; gpt-oss
-/// on Bedrock (<https://docs.vllm.ai/en/latest/features/reasoning_outputs.html>,
-/// seen 2026-11).
-const TAGS: [(&str, &str); 3] = [
-    ("<think>", "</think>"),
-    ("<mm:think>", "</mm:think>"),
-    ("<reasoning>", "</reasoning>"),
-];
-
 /// Most blanks ahead of a tag, in bytes: models write a line or two. More are what
 /// a model that has lost its way writes, and not to be held back.
 const BLANKS_MAX: usize = 256;
@@ -30,9 +21,17 @@ pub(super) enum Piece {
 /// Tells text and tagged reasoning apart, piece by piece.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
+    /// What is looked for.
+    tags: Vec<Tag>,
     state: State,
     /// What may still turn out to be a tag.
     held: String,
+}
+
+#[derive(Debug)]
+struct Tag {
+    open: String,
+    close: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +39,8 @@ enum State {
     /// Nothing but blanks and the beginning of a tag so far.
     #[default]
     Head,
-    /// Inside, until this tag.
-    Inside(&'static str),
+    /// Inside, until the end of this tag.
+    Inside(usize),
     /// After the closing tag: the blanks that set it off are no text.
     Blanks,
     /// Nothing to look for any more.
@@ -49,6 +48,22 @@ enum State {
 }
 
 impl Tags {
+    /// Looks for these tags; for none, all content is text.
+    pub(super) fn new(names: &[String]) -> Self {
+        let tag = |name: &String| Tag {
+            open: format!("<{name}>"),
+            close: format!("</{name}>"),
+        };
+        Self {
+            tags: names.iter().map(tag).collect(),
+            state: match names {
+                [] => State::Plain,
+                _ => State::Head,
+            },
+            held: String::new(),
+        }
+    }
+
     /// Whether all further content is text as it stands.
     pub(super) fn is_plain(&self) -> bool {
         self.state == State::Plain
@@ -79,18 +94,19 @@ impl Tags {
                     self.state = State::Plain;
                     return true;
                 }
-                if let Some((open, close)) = TAGS.iter().find(|(open, _)| seen.starts_with(open)) {
-                    self.held = seen[open.len()..].to_owned();
-                    self.state = State::Inside(close);
+                if let Some(at) = self.tags.iter().position(|tag| seen.starts_with(&tag.open)) {
+                    self.held = seen[self.tags[at].open.len()..].to_owned();
+                    self.state = State::Inside(at);
                     return true;
                 }
-                if TAGS.iter().any(|(open, _)| open.starts_with(seen)) {
+                if self.tags.iter().any(|tag| tag.open.starts_with(seen)) {
                     return false;
                 }
                 self.state = State::Plain;
                 true
             }
-            State::Inside(close) => {
+            State::Inside(at) => {
+                let close = &self.tags[at].close;
                 if let Some(at) = self.held.find(close) {
                     out(Piece::Thinking, &self.held[..at]);
                     self.held.drain(..at + close.len());
@@ -125,7 +141,8 @@ mod tests {
     #[track_caller]
     fn check(content: &str, thinking: &str, text: &str) {
         for cut in (0..=content.len()).filter(|at| content.is_char_boundary(*at)) {
-            let (mut tags, mut got) = (Tags::default(), [String::new(), String::new()]);
+            let names = ["think", "mm:think", "reasoning"].map(String::from);
+            let (mut tags, mut got) = (Tags::new(&names), [String::new(), String::new()]);
             let mut out = |piece, part: &str| got[usize::from(piece == Piece::Text)].push_str(part);
             tags.feed(&content[..cut], &mut out);
             tags.feed(&content[cut..], &mut out);

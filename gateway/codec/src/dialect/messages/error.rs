@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::fields::{Fields, Path};
 use crate::ir::UpstreamError;
 use crate::json::{ObjectWriter, as_count, as_str, write_str};
+use crate::overflow::reworded;
 use crate::reason;
 
 /// The error kind that belongs to an HTTP status.
@@ -43,7 +44,8 @@ pub fn status_of_kind(kind: &str) -> u16 {
 }
 
 /// Decode the body of an upstream's error with this HTTP status. Anthropic's own
-/// words are those that its clients act upon, so they stay as they are.
+/// words are those that its clients act upon, so they stay as they are; servers
+/// that imitate the dialect have others.
 pub fn decode_upstream_error(status: u16, body: &[u8]) -> UpstreamError {
     let text = String::from_utf8_lossy(body);
     let kind = Fields::parse(reason::bare(&text), &Path::Root)
@@ -52,13 +54,13 @@ pub fn decode_upstream_error(status: u16, body: &[u8]) -> UpstreamError {
     UpstreamError {
         status,
         kind,
-        message: reason::of_body(status, body),
+        message: reworded(reason::of_body(status, body)),
     }
 }
 
 /// Decode an error inside a stream or a 200 answer: `raw` is the error value.
 pub(super) fn decode_embedded(raw: &RawValue) -> UpstreamError {
-    let message = reason::of_value(raw);
+    let message = reworded(reason::of_value(raw));
     if let Some(kind) = own_kind(raw) {
         return UpstreamError {
             status: status_of_kind(&kind),

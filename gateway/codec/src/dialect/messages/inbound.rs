@@ -10,12 +10,15 @@
 //! What was decoded here and is encoded for a client of the same dialect says
 //! the same, but for the answer's id and the model's name. A whole answer is a
 //! start whose blocks come complete. Lenient towards servers that imitate the
-//! dialect, and honest about an answer that breaks off: it ends in an error
-//! unless the model had already said why it stopped.
+//! dialect: of blocks that overlap, the later ones wait until the call before them
+//! has ended, and a stop reason that its calls contradict is set right. Honest
+//! about an answer that breaks off: it ends in an error unless the model had
+//! already said why it stopped.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::error::{decode_embedded, kind_of_status};
@@ -31,6 +34,11 @@ use crate::reason;
 /// Most members that are gathered from several frames: far more than Anthropic
 /// has, and few enough to be looked through each time.
 const KEPT_MAX: usize = 64;
+
+/// Most bytes of blocks that wait for the call before them, and most such blocks:
+/// more than parallel calls take, and little to keep.
+const HELD_BYTES_MAX: usize = 1 << 20;
+const HELD_BLOCKS_MAX: usize = 64;
 
 /// Members of a message that are not for its end to say, or have a place of
 /// their own: under these names nothing else is kept.
@@ -68,8 +76,13 @@ pub struct AnswerDecoder {
     options: AnswerOptions,
     sequencer: Sequencer,
     open: Option<Open>,
+    held: Held,
     /// How many calls of the client's tools there were.
     calls: usize,
+    /// The arguments of one of them were cut off.
+    is_cut: bool,
+    /// There were blocks of kinds that the inner form does not know.
+    has_others: bool,
     usage: Option<Usage>,
     reason: Option<StopReason<'static>>,
     stop_sequence: Option<String>,
@@ -92,6 +105,37 @@ struct Open {
     signature: String,
     /// Of a tool call: arguments that came with its start, unless deltas follow.
     input: String,
+    /// Of a tool call: arguments that came in deltas.
+    arguments: String,
+}
+
+/// Frames of blocks that began before the open call had ended.
+#[derive(Debug, Default)]
+struct Held {
+    frames: Vec<Vec<u8>>,
+    blocks: usize,
+    bytes: usize,
+}
+
+impl Open {
+    /// Whether a call's arguments are all there.
+    fn is_whole(&self) -> bool {
+        serde_json::from_str::<IgnoredAny>(self.said()).is_ok()
+    }
+
+    /// Whether a call's arguments begin like an object that never ends.
+    fn is_cut(&self) -> bool {
+        let said = self.said().trim_start();
+        let read = serde_json::from_str::<IgnoredAny>(said);
+        said.starts_with('{') && read.is_err_and(|error| error.is_eof())
+    }
+
+    fn said(&self) -> &str {
+        match &*self.arguments {
+            "" => &self.input,
+            arguments => arguments,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +153,10 @@ impl AnswerDecoder {
             options,
             sequencer: Sequencer::default(),
             open: None,
+            held: Held::default(),
             calls: 0,
+            is_cut: false,
+            has_others: false,
             usage: None,
             reason: None,
             stop_sequence: None,
@@ -146,6 +193,10 @@ impl AnswerDecoder {
             // OpenAI's mark of the end, on servers that speak both dialects.
             b"" | b"[DONE]" => {}
             data => match serde_json::from_slice::<Fields<'_>>(data) {
+                Ok(fields) if self.is_early(&fields) => {
+                    self.held.blocks += usize::from(fields.peek("content_block").is_some());
+                    self.hold(data, sink);
+                }
                 Ok(fields) => self.object(fields, sink),
                 Err(_) => self.report_once("stream", "a frame that is no JSON object was skipped"),
             },
@@ -208,6 +259,7 @@ impl AnswerDecoder {
                 let index = fields.take("index").and_then(as_count);
                 if self.is_open(index) {
                     self.block_stop(sink);
+                    self.release(sink);
                 }
             }
             "message_delta" => return self.message_delta(fields),
@@ -228,11 +280,13 @@ impl AnswerDecoder {
         if fields.peek("content").is_some_and(is_array) {
             return self.whole(fields, sink);
         }
+        // vLLM and SGLang write it flat (seen 2026-11).
+        let is_error = fields.take("object").and_then(as_str).as_deref() == Some("error");
         let said = ["message", "detail", "msg"]
             .into_iter()
             .find_map(|key| fields.take(key));
         match said {
-            Some(raw) if kind.is_empty() || kind == "error" => self.error(raw, sink),
+            Some(raw) if kind.is_empty() || kind == "error" || is_error => self.error(raw, sink),
             _ if kind == "error" => self.fail("api_error", "the upstream gave no reason", sink),
             _ => self.report_once(
                 if kind.is_empty() { "stream" } else { kind },
@@ -370,9 +424,9 @@ impl AnswerDecoder {
         if self.ended {
             return;
         }
-        self.block_stop(sink);
+        self.release_all(sink);
         let reason = match self.reason.take() {
-            Some(reason) => reason,
+            Some(reason) => self.reconciled(reason),
             None if !self.answered => {
                 return self.fail("api_error", "the upstream sent no answer", sink);
             }
@@ -380,8 +434,7 @@ impl AnswerDecoder {
                 let message = "the upstream closed early, without a stop reason";
                 return self.fail("api_error", message, sink);
             }
-            None if self.calls > 0 => StopReason::ToolUse,
-            None => StopReason::EndTurn,
+            None => self.reconciled(StopReason::EndTurn),
         };
         self.ended = true;
         if let Some(usage) = self.usage.take() {
@@ -395,7 +448,20 @@ impl AnswerDecoder {
         self.sequencer.stop(stop, sink);
     }
 
+    /// The reason that the calls bear out. A client waits for nobody at `end_turn`,
+    /// runs what it should not at `tool_use`, and acts on no call at all where there
+    /// is none.
+    fn reconciled(&self, reason: StopReason<'static>) -> StopReason<'static> {
+        match reason {
+            StopReason::EndTurn | StopReason::ToolUse if self.is_cut => StopReason::MaxTokens,
+            StopReason::EndTurn if self.calls > 0 => StopReason::ToolUse,
+            StopReason::ToolUse if self.calls == 0 && !self.has_others => StopReason::EndTurn,
+            reason => reason,
+        }
+    }
+
     fn fail(&mut self, kind: &str, message: &str, sink: Sink<'_>) {
+        self.release_all(sink);
         self.ended = true;
         self.sequencer.error(kind, message, sink);
     }
@@ -409,6 +475,51 @@ impl AnswerDecoder {
         self.open
             .as_ref()
             .is_some_and(|open| index.is_none() || open.index.is_none() || open.index == index)
+    }
+
+    /// Whether a frame belongs to a block that began before the open call had all
+    /// its arguments: relays begin parallel calls at once, and fill them by turns.
+    fn is_early(&self, fields: &Fields<'_>) -> bool {
+        let open = self.open.as_ref();
+        let Some(open) = open.filter(|open| open.kind == Kind::ToolUse) else {
+            return false;
+        };
+        let index = fields.peek("index").and_then(as_count);
+        if index.is_none() || open.index.is_none() || index == open.index {
+            return false;
+        }
+        let others_wait = !self.held.frames.is_empty();
+        match fields.peek("type").and_then(as_str).as_deref() {
+            Some("content_block_start" | "content_block_delta") => others_wait || !open.is_whole(),
+            Some("content_block_stop") => others_wait,
+            _ => false,
+        }
+    }
+
+    fn hold(&mut self, data: &[u8], sink: Sink<'_>) {
+        self.held.bytes += data.len();
+        self.held.frames.push(data.to_owned());
+        if self.held.bytes > HELD_BYTES_MAX || self.held.blocks > HELD_BLOCKS_MAX {
+            self.report_once("content_block_start", "too many blocks at once");
+            self.block_stop(sink);
+            self.release(sink);
+        }
+    }
+
+    /// The call that others waited for has ended.
+    fn release(&mut self, sink: Sink<'_>) {
+        for data in std::mem::take(&mut self.held).frames {
+            self.frame(&data, sink);
+        }
+    }
+
+    /// Nothing more comes: blocks end, and none waits any longer.
+    fn release_all(&mut self, sink: Sink<'_>) {
+        self.block_stop(sink);
+        while !self.held.frames.is_empty() {
+            self.release(sink);
+            self.block_stop(sink);
+        }
     }
 
     fn block_start(&mut self, index: Option<u64>, raw: &RawValue, sink: Sink<'_>) {
@@ -497,7 +608,9 @@ impl AnswerDecoder {
             kind,
             signature: String::new(),
             input: String::new(),
+            arguments: String::new(),
         });
+        self.has_others |= kind == Kind::Other;
         let start = Event::BlockStart {
             index: 0,
             block,
@@ -596,8 +709,11 @@ impl AnswerDecoder {
             return;
         }
         match &mut self.open {
+            // Relays send the whole text once more at the end.
+            Some(block) if block.arguments == fragment && block.is_whole() => {}
             Some(block) if open == Some(Kind::ToolUse) => {
                 block.input.clear();
+                block.arguments.push_str(fragment);
                 self.sequencer.tool_input(fragment, sink);
             }
             _ => self.report_once("input_json_delta", "a delta without its block"),
@@ -606,6 +722,7 @@ impl AnswerDecoder {
 
     fn block_stop(&mut self, sink: Sink<'_>) {
         let Some(open) = self.open.take() else { return };
+        self.is_cut |= open.is_cut();
         if !open.signature.is_empty() {
             self.sequencer.sign(&open.signature, sink);
         }
@@ -928,6 +1045,36 @@ mod tests {
             ],
             json!({ "content": [{ "type": "thinking", "thinking": "ab", "signature": "3" }], "stop": "pause_turn" }),
         );
+    }
+
+    #[test]
+    fn calls_wait_for_each_other_within_bounds() {
+        let start = |i: usize| {
+            format!(
+                r#"{{"type":"content_block_start","index":{i},"content_block":{{"type":"tool_use","id":"c{i}","name":"A","input":{{}}}}}}"#
+            )
+        };
+        let input = |i: usize| {
+            format!(
+                r#"{{"type":"content_block_delta","index":{i},"delta":{{"type":"input_json_delta","partial_json":"{{\"i\":{i}}}"}}}}"#
+            )
+        };
+        let all = |calls: usize| {
+            let mut frames = vec![START.to_owned()];
+            frames.extend((0..calls).map(start));
+            frames.extend((0..calls).map(input));
+            frames.push(STOP.to_owned());
+            let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+            let answer = whole(of_stream(&[sse(&frames).as_bytes()]));
+            let blocks = answer["content"].as_array().unwrap().iter();
+            blocks
+                .map(|block| block["input"]["i"].as_u64())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(all(40), (0..40).map(Some).collect::<Vec<_>>());
+        // Of too many, the last ones are whole, and none is missing.
+        let many = all(200);
+        assert_eq!((many.len(), many[199]), (200, Some(199)));
     }
 
     #[test]

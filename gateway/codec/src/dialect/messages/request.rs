@@ -29,15 +29,18 @@ pub fn decode_request(body: &str) -> Result<Request<'_>, DecodeError> {
         temperature: fields.take_number("temperature", at)?,
         top_p: fields.take_number("top_p", at)?,
         top_k: fields.take_number("top_k", at)?,
-        thinking: fields
-            .take_object("thinking", at)?
-            .map(thinking)
-            .transpose()?,
+        thinking: None,
+        omits_reasoning: false,
         effort: None,
         output_schema: None,
         user_id: None,
         extras: Vec::new(),
     };
+    if let Some(fields) = fields.take_object("thinking", at)? {
+        let display = fields.peek("display").and_then(as_str);
+        request.omits_reasoning = display.as_deref() == Some("omitted");
+        request.thinking = Some(thinking(fields)?);
+    }
     output_config(fields.take_object("output_config", at)?, &mut request)?;
     if let Some(mut metadata) = fields.take_object("metadata", at)? {
         request.user_id = metadata.take_text("user_id", &at.key("metadata"))?;
@@ -194,8 +197,11 @@ fn tools(raw: Option<&RawValue>) -> Result<Vec<Tool<'_>>, DecodeError> {
 
 fn tool<'a>(mut fields: Fields<'a>, at: &Path<'_>) -> Result<Tool<'a>, DecodeError> {
     let kind = fields.take_str("type", at)?;
+    // A vendor's own set of tools has no name beside its kind.
+    let name = fields.take_str("name", at)?;
+    let name = name.or_else(|| kind.clone().filter(|kind| kind != "custom"));
     Ok(Tool {
-        name: required(fields.take_str("name", at)?, at, "name")?,
+        name: required(name, at, "name")?,
         description: fields.take_text("description", at)?,
         schema: fields.take_raw_object("input_schema", at)?,
         vendor_kind: kind.filter(|kind| kind != "custom"),

@@ -13,9 +13,9 @@ pub(crate) static CHAT: LazyLock<Vec<chat::Accent>> = LazyLock::new(|| {
         { "tool_ids": "alphanumeric9", "schema": "minimal", "mid_system": "hoist", "tool_choice": ["auto"],
           "content": "strings", "empty_content": "empty", "output_schema": "instruction",
           "reasoning_ask": "chat_template", "reasoning_back": "tags", "parallel_tool_calls": false,
-          "stream_only": true, "stream_usage": false, "user": false, "output_limit_max": 4096 },
+          "stream_only": true, "empty_result": "-", "prefill": "prefix", "split_calls": true, "cache_key": true, "stream_usage": false, "user": false, "output_limit_max": 4096 },
         { "tool_ids": "max40", "schema": "gemini", "mid_system": "native", "tool_choice": ["required", "none"],
-          "images": false, "files": false, "output_schema": "json_object", "strict_tools": true,
+          "images": false, "files": false, "tool_choice_thinking": ["auto"], "prefill": "continue", "cache_marks": "pass", "temperature_max": 1, "output_schema": "json_object", "strict_tools": true,
           "reasoning_ask": "reasoning", "reasoning_back": "details", "top_k": true,
           "output_limit": "max_completion_tokens" },
         { "schema": "moonshot", "tool_choice": ["auto", "none", "named"], "reasoning_back": "always",
@@ -23,8 +23,8 @@ pub(crate) static CHAT: LazyLock<Vec<chat::Accent>> = LazyLock::new(|| {
           "drop": ["temperature", "user"], "add": { "x": { "y": [1] }, "model": "never" } },
         { "schema": "cerebras", "reasoning_back": "parts", "reasoning_ask": "enable_thinking", "user_after_tool": false,
           "params": ["model", "messages", "tools", "max_tokens"] },
-        { "reasoning_back": "never", "reasoning_ask": "none" },
-        { "reasoning_back": "reasoning", "reasoning_ask": "thinking_effort" },
+        { "reasoning_back": "never", "reasoning_ask": "none", "signature_placeholder": "skip\"" },
+        { "reasoning_back": "reasoning", "reasoning_ask": "thinking_effort", "unstreamed_tools": true },
     ]);
     serde_json::from_value(accents).expect("accents")
 });

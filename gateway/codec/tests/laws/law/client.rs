@@ -62,6 +62,20 @@ pub(crate) fn read(bytes: &[u8], events: Events) -> Result<Answer, String> {
     }
 }
 
+/// Whether an answer's calls bear out its stop reason; where they do not, the
+/// gateway sets it right.
+pub(crate) fn is_borne_out(said: &Value) -> bool {
+    let blocks = said["content"].as_array().into_iter().flatten();
+    let mut calls = blocks
+        .filter(|block| block["type"] == "tool_use")
+        .peekable();
+    match said["stop_reason"].as_str() {
+        Some("end_turn") => calls.peek().is_none(),
+        Some("tool_use") => calls.peek().is_some() && calls.all(|call| call["input"].is_object()),
+        _ => true,
+    }
+}
+
 enum Broken {
     Grammar(String),
     Unreadable,

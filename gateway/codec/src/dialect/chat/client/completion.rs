@@ -114,11 +114,12 @@ impl<'m> Parts<'m> {
 pub(super) const NO_BLOCK: &str = "a block that has no place in Chat Completions";
 
 /// Why a member is lost.
-const NO_MEMBER: &str = "no equivalent in Chat Completions";
+pub(super) const NO_MEMBER: &str = "no equivalent in Chat Completions";
 
-/// Report what only the upstream's dialect knows; `null` says nothing.
+/// Report what only the upstream's dialect knows, and says anything.
 pub(super) fn report_kept(at: &str, extras: &Kept, losses: &mut Losses) {
-    for (key, _) in extras.iter().filter(|(_, raw)| raw.get() != "null") {
+    let says = |raw: &str| !matches!(raw, "null" | "[]" | "{}");
+    for (key, _) in extras.iter().filter(|(_, raw)| says(raw.get())) {
         losses.report(format_args!("{at}.{key}"), NO_MEMBER);
     }
 }

@@ -16,7 +16,7 @@ use super::carrier;
 use super::request::{data_url, keep};
 use crate::fields::{DecodeError, Extras, Fields, Path, objects, required};
 use crate::ir::{Block, ImageSource, RequestMessage, Role};
-use crate::json::Text;
+use crate::json::{ObjectWriter, Text};
 
 /// The names under which clients return a model's reasoning.
 pub(super) const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_text"];
@@ -161,14 +161,9 @@ impl<'a> Conversation<'a> {
         if let Some(mut call) = fields.take_object("function_call", at)? {
             let at = &at.key("function_call");
             let id = format!("call_{index}");
-            let (name, input) = name_and_input(&mut call, at)?;
-            self.function = Some((name.clone(), id.clone()));
-            blocks.push(Block::ToolUse {
-                id: Cow::Owned(id),
-                name,
-                input,
-                extras: call.rest(),
-            });
+            let called = called(&mut call, at)?;
+            self.function = Some((called.name.clone(), id.clone()));
+            blocks.push(called.block(Cow::Owned(id), call.rest()));
         }
         extras.extend(fields.rest());
         self.push(Role::Assistant, blocks, extras);
@@ -250,38 +245,65 @@ fn tool_call<'a>(raw: &'a RawValue, at: &Path<'_>) -> Result<Block<'a>, DecodeEr
     call.take("index");
     let id = required(call.take_str("id", at)?, at, "id")?;
     let mut function = required(call.take_object("function", at)?, at, "function")?;
-    let (name, input) = name_and_input(&mut function, &at.key("function"))?;
+    let called = called(&mut function, &at.key("function"))?;
     let mut extras = call.rest();
     extras.extend(function.rest());
-    Ok(Block::ToolUse {
-        id,
-        name,
-        input,
-        extras,
-    })
+    Ok(called.block(id, extras))
 }
 
-type NameAndInput<'a> = (Cow<'a, str>, Cow<'a, RawValue>);
+/// The member that holds a call's arguments which are no object. A model's slip
+/// comes back with the history, and must not end the conversation.
+const UNPARSED: &str = "unparsed_arguments";
 
-/// A function's name, and its arguments: the text of an object, in a string.
-fn name_and_input<'a>(
-    function: &mut Fields<'a>,
-    at: &Path<'_>,
-) -> Result<NameAndInput<'a>, DecodeError> {
+/// A function's name, its arguments, and the arguments as they stood if they are
+/// not the text of an object.
+struct Called<'a> {
+    name: Cow<'a, str>,
+    input: Cow<'a, RawValue>,
+    unparsed: Option<&'a RawValue>,
+}
+
+impl<'a> Called<'a> {
+    fn block(self, id: Cow<'a, str>, mut extras: Extras<'a>) -> Block<'a> {
+        extras.extend(self.unparsed.map(|raw| (Cow::Borrowed("arguments"), raw)));
+        Block::ToolUse {
+            id,
+            name: self.name,
+            input: self.input,
+            extras,
+        }
+    }
+}
+
+fn called<'a>(function: &mut Fields<'a>, at: &Path<'_>) -> Result<Called<'a>, DecodeError> {
     let name = required(function.take_str("name", at)?, at, "name")?;
+    let raw = function.peek("arguments");
     let text = function.take_str("arguments", at)?.unwrap_or_default();
     let text = match text {
         text if text.trim().is_empty() => Cow::Borrowed("{}"),
         text => text,
     };
-    let input = match text {
+    let input = match &text {
         Cow::Borrowed(text) => serde_json::from_str(text).ok().map(Cow::Borrowed),
-        Cow::Owned(text) => RawValue::from_string(text).ok().map(Cow::Owned),
+        Cow::Owned(text) => RawValue::from_string(text.clone()).ok().map(Cow::Owned),
     };
-    input
-        .filter(|input: &Cow<'_, RawValue>| input.get().starts_with('{'))
-        .map(|input| (name, input))
-        .ok_or_else(|| DecodeError::at(&at.key("arguments"), "expected the text of a JSON object"))
+    if let Some(input) = input.filter(|input: &Cow<'_, RawValue>| input.get().starts_with('{')) {
+        let unparsed = None;
+        return Ok(Called {
+            name,
+            input,
+            unparsed,
+        });
+    }
+    let mut object = ObjectWriter::with_capacity(text.len() + 32);
+    object.string(UNPARSED, &text);
+    let object = String::from_utf8_lossy(&object.finish().0).into_owned();
+    let input = RawValue::from_string(object).expect("an object was written");
+    Ok(Called {
+        name,
+        input: Cow::Owned(input),
+        unparsed: raw,
+    })
 }
 
 // === content ===

@@ -29,13 +29,16 @@ pub(super) fn write_error(out: &mut Vec<u8>, status: u16, kind: &str, message: &
     out.push(b'}');
 }
 
+/// The words that every error decoder of ours puts there where a prompt does not
+/// fit, and Anthropic's where prompt and answer together do not.
+const OVERFLOW: [&str; 2] = ["prompt is too long", "exceed context limit"];
+
 /// OpenAI's `type` and `code`.
 fn kind_and_code(status: u16, kind: &str, message: &str) -> (&'static str, Option<&'static str>) {
     const INVALID: &str = "invalid_request_error";
     match (kind, status) {
-        // The words that every error decoder of ours puts there.
         ("invalid_request_error" | "request_too_large", _)
-            if message.contains("prompt is too long") =>
+            if OVERFLOW.iter().any(|words| message.contains(words)) =>
         {
             (INVALID, Some("context_length_exceeded"))
         }

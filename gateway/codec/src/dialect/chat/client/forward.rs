@@ -8,13 +8,19 @@
 //! stream_options                     -> with include_usage, or gone
 //! top_k, user, parallel_tool_calls,
 //! reasoning_effort                   -> gone, where the endpoint has no such thing
-//! messages[].reasoning_content, ...  -> the place it may come back in, or gone; and
-//!                                       there on each, where the endpoint demands it
-//! stream                             -> true, where the endpoint does nothing else
+//! messages[].reasoning_content, ...  -> as this endpoint gave it, if our signature
+//!                                       says that it did, with what the signature
+//!                                       carries back in its place; else in the place
+//!                                       it may come back in; or gone; and there on
+//!                                       each, where the endpoint demands it
+//! stream                             -> true, where the endpoint does nothing else;
+//!                                       gone, where it does not stream tools
+//! temperature                        -> what the endpoint takes
 //! params, drop, add of the accent    -> as they say
 //! ```
 //! It does not fold system messages, shorten `stop`, or leave out images: what an
-//! endpoint refuses of its own dialect, it says itself.
+//! endpoint refuses of its own dialect, it says itself. Refused is only what it
+//! would answer and nobody would read: more than one answer (`n`).
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -23,14 +29,18 @@ use serde_json::value::RawValue;
 
 use super::carrier;
 use super::conversation::REASONING;
+use super::request::check_answers;
+use super::returned::Returned;
 use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
 use crate::dialect::chat::envelope::Envelope;
 use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
+use crate::dialect::chat::replay::{FOREIGN, Replay};
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
+use crate::dialect::chat::sampling;
 use crate::fields::{Extras, Fields, Path};
 use crate::ir::{Losses, Refused, Request};
-use crate::json::{ObjectWriter, as_count, as_str, write_array, write_count};
+use crate::json::{ObjectWriter, Text, as_count, as_str, write_array, write_count};
 
 /// Forward `body`, from which `request` was decoded, to one target.
 pub fn forward_request(
@@ -45,15 +55,18 @@ pub fn forward_request(
             details: None,
         });
     };
+    check_answers(request)?;
     let members = last_of_each(fields.rest());
     let has = |name| {
         let mut members = members.iter();
         members.any(|(key, raw)| key == name && raw.get() != "null")
     };
+    let is_whole = options.accent.unstreamed_tools && has("tools");
     let mut forwarder = Forwarder {
         options,
         accent: options.accent,
-        streams: request.stream || options.accent.stream_only,
+        streams: (request.stream || options.accent.stream_only) && !is_whole,
+        is_whole,
         limit: match has("max_completion_tokens") {
             true => "max_completion_tokens",
             false => "max_tokens",
@@ -101,6 +114,8 @@ struct Forwarder<'o> {
     options: EncodeOptions<'o>,
     accent: &'o Accent,
     streams: bool,
+    /// A whole answer is asked for, whatever the client wants.
+    is_whole: bool,
     /// The member that limits the answer.
     limit: &'static str,
     losses: Losses,
@@ -112,11 +127,16 @@ impl Forwarder<'_> {
         let accent = self.accent;
         match key {
             "model" => self.out.string(key, self.options.model),
+            "stream" | "stream_options" if self.is_whole => {}
             "stream" if accent.stream_only && raw.get() == "null" => {}
             "stream" if accent.stream_only => self.out.raw(key, "true"),
             "messages" => self.messages(raw),
             "max_tokens" | "max_completion_tokens" => self.output_limit(key, raw),
             "stream_options" => self.stream_options(raw),
+            "temperature" => {
+                let value = sampling::temperature(raw, accent, &mut self.losses);
+                self.out.raw(key, &value);
+            }
             "top_k" if !accent.top_k => self.drop(key, raw),
             "parallel_tool_calls" if !accent.parallel_tool_calls => self.drop(key, raw),
             "user" if !accent.user => self.drop(key, raw),
@@ -189,6 +209,7 @@ impl Forwarder<'_> {
 
     fn messages(&mut self, raw: &RawValue) {
         let is_plain = self.accent.reasoning_back == ReasoningBack::Same
+            && self.accent.signature_placeholder.is_none()
             && memmem::find(raw.get().as_bytes(), carrier::ID_PREFIX.as_bytes()).is_none();
         let items: Vec<&RawValue> = match serde_json::from_str(raw.get()) {
             Ok(items) if !is_plain => items,
@@ -214,13 +235,22 @@ impl Forwarder<'_> {
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
         let demands = self.accent.reasoning_back == ReasoningBack::Always && is_of_model(&members);
-        if !demands && !members.iter().any(|(key, _)| is_reasoning(key)) {
+        let placeholder = self.accent.signature_placeholder.as_deref();
+        let concerns = |(key, _): &(Cow<'_, str>, _)| {
+            is_reasoning(key) || placeholder.is_some() && key == "tool_calls"
+        };
+        if !demands && !members.iter().any(concerns) {
             return out.extend_from_slice(raw.get().as_bytes());
         }
         let root = Path::Root;
         let at = root.key("messages");
         let at = at.index(index);
-        let goes_back = self.goes_back(&members);
+        let returned = Returned::of(&members, self.options.family);
+        let signatures = signatures(&members);
+        if !signatures.is_empty() && !returned.is_foreign {
+            return self.replayed(out, index, &members, &signatures, &returned);
+        }
+        let goes_back = self.accent.reasoning_back != ReasoningBack::Never && signatures.is_empty();
         let inside = self.inside_content(&members).filter(|_| goes_back);
         let mut message = ObjectWriter::with_capacity(raw.get().len());
         let (mut reasoned, mut has_content) = (false, false);
@@ -230,6 +260,7 @@ impl Forwarder<'_> {
                     has_content = true;
                     self.content(&mut message, inside, Some(raw));
                 }
+                "tool_calls" => message.raw(key, &returned.tool_calls(raw, placeholder)),
                 key if !is_reasoning(key) => message.raw(key, raw.get()),
                 // It says nothing, but an endpoint may refuse the very name.
                 key if raw.get() == "null" => {
@@ -237,7 +268,7 @@ impl Forwarder<'_> {
                         message.raw(key, "null");
                     }
                 }
-                "reasoning_details" => match self.details(raw) {
+                "reasoning_details" => match foreign_details(raw) {
                     Some(given) if goes_back && !self.is_in_content() => message.raw(key, &given),
                     Some(_) => self.losses.report(at.key(key), LOST),
                     None => {}
@@ -316,49 +347,56 @@ impl Forwarder<'_> {
         message.raw("content", &value);
     }
 
-    /// `reasoning_details` as they were given: items of ours are replaced by the
-    /// vendor's that they carry. None if no item is left.
-    fn details<'r>(&self, raw: &'r RawValue) -> Option<Cow<'r, str>> {
-        let items: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
-        let ours: Vec<_> = items.iter().map(|item| carrier::read(item)).collect();
-        if ours.iter().all(Option::is_none) {
-            return Some(Cow::Borrowed(raw.get()));
+    /// A message whose reasoning this endpoint gave: it goes back as it came,
+    /// whatever name the client knows it by. Without a signature nobody knows whose
+    /// it is, and the client, who sends it, is believed. The texts of several blocks
+    /// have become one on the way to the client; it goes with the first.
+    fn replayed(
+        &mut self,
+        out: &mut Vec<u8>,
+        index: usize,
+        members: &Extras<'_>,
+        signatures: &[String],
+        returned: &Returned,
+    ) {
+        let texts = REASONING.iter().filter_map(|name| {
+            let member = members.iter().find(|(key, _)| key == name)?;
+            Text::from_raw(member.1)
+        });
+        let text = texts.into_iter().next().unwrap_or_else(|| Text::new(""));
+        let nothing = Text::new("");
+        let mut replay = Replay::new(self.accent, self.options.family);
+        for (i, signature) in signatures.iter().enumerate() {
+            let has_payload = |seal: Envelope<'_>| seal.payload.is_some();
+            if i == 0 {
+                if !replay.add(&text, signature) {
+                    self.losses
+                        .report(format_args!("messages[{index}]"), FOREIGN);
+                }
+            } else if Envelope::open(signature).is_some_and(has_payload) {
+                replay.add(&nothing, signature);
+            }
         }
-        let takes_details = matches!(
-            self.accent.reasoning_back,
-            ReasoningBack::Same | ReasoningBack::Details
-        );
-        let mut given: Vec<&str> = Vec::with_capacity(items.len());
-        for (item, signature) in items.iter().zip(&ours) {
-            let Some(signature) = signature else {
-                given.push(item.get());
-                continue;
-            };
-            // The client had it in its hands: only what is an array is written.
-            let carried = Envelope::open(signature)
-                .filter(|_| takes_details)
-                .and_then(|seal| seal.payload)
-                .and_then(|payload| serde_json::from_str::<Vec<&RawValue>>(payload).ok());
-            given.extend(carried.unwrap_or_default().iter().map(|item| item.get()));
+        let mut message = ObjectWriter::with_capacity(256);
+        for (key, raw) in members {
+            match &**key {
+                "content" if replay.is_in_content() => message.member(key, |out| {
+                    replay.write_content(out, &texts_of(raw));
+                }),
+                "tool_calls" => {
+                    let placeholder = self.accent.signature_placeholder.as_deref();
+                    message.raw(key, &returned.tool_calls(raw, placeholder));
+                }
+                "extra_content" if returned.message.is_some() => {}
+                key if is_reasoning(key) => {}
+                key => message.raw(key, raw.get()),
+            }
         }
-        (!given.is_empty()).then(|| Cow::Owned(format!("[{}]", given.join(","))))
-    }
-
-    /// Whether a message's reasoning may be sent here. Without a signature nobody
-    /// knows whose it is, and the client, who sends it, is believed.
-    fn goes_back(&self, members: &Extras<'_>) -> bool {
-        let details = members.iter().find(|(key, _)| key == "reasoning_details");
-        let items: Vec<&RawValue> = details
-            .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
-        let is_ours = |signature: &String| {
-            Envelope::open(signature).is_some_and(|seal| seal.family == self.options.family)
-        };
-        self.accent.reasoning_back != ReasoningBack::Never
-            && items
-                .into_iter()
-                .filter_map(carrier::read)
-                .all(|signature| is_ours(&signature))
+        let (mut message, _) = message.finish();
+        message.pop();
+        replay.write_members(&mut message);
+        message.push(b'}');
+        out.extend_from_slice(&message);
     }
 
     /// The name under which reasoning goes back, if not under its own.
@@ -372,6 +410,48 @@ impl Forwarder<'_> {
             ReasoningBack::Reasoning | ReasoningBack::Details => Some("reasoning"),
         }
     }
+}
+
+/// The signatures of ours that a message brings back.
+fn signatures(members: &Extras<'_>) -> Vec<String> {
+    let details = members.iter().find(|(key, _)| key == "reasoning_details");
+    let items: Vec<&RawValue> = details
+        .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
+    items.into_iter().filter_map(carrier::read).collect()
+}
+
+/// The texts of an assistant's content, escaped: it holds nothing else.
+fn texts_of(content: &RawValue) -> Vec<Cow<'_, str>> {
+    if content.get().starts_with('"') {
+        let text = Text::from_raw(content);
+        return text
+            .filter(|text| !text.is_empty())
+            .map(|text| Cow::Owned(text.escaped().to_owned()))
+            .into_iter()
+            .collect();
+    }
+    let parts: Vec<&RawValue> = serde_json::from_str(content.get()).unwrap_or_default();
+    let text = |raw: &RawValue| {
+        let mut part = Fields::of(raw, &Path::Root).ok()?;
+        let text = part.take("text").or_else(|| part.take("refusal"))?;
+        Some(Cow::Owned(Text::from_raw(text)?.escaped().to_owned()))
+    };
+    parts.into_iter().filter_map(text).collect()
+}
+
+/// `reasoning_details` without the items of ours; none if no other is left.
+fn foreign_details(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let items: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let foreign: Vec<_> = items
+        .iter()
+        .filter(|item| carrier::read(item).is_none())
+        .collect();
+    if foreign.len() == items.len() {
+        return Some(Cow::Borrowed(raw.get()));
+    }
+    let texts: Vec<_> = foreign.iter().map(|item| item.get()).collect();
+    (!texts.is_empty()).then(|| Cow::Owned(format!("[{}]", texts.join(","))))
 }
 
 fn is_reasoning(key: &str) -> bool {
@@ -446,7 +526,7 @@ mod tests {
         let accent = Accent::default();
         for members in [
             "",
-            r#","n":3,"seed":1,"logprobs":true,"user":"me","stop":["1","2","3","4","5"]"#,
+            r#","n":1,"seed":1,"logprobs":true,"user":"me","stop":["1","2","3","4","5"]"#,
             r#","max_tokens":5,"reasoning_effort":"minimal","parallel_tool_calls":false,"stream_options":null"#,
             r#","stream":true,"stream_options":{"include_usage": true}"#,
         ] {
@@ -531,7 +611,7 @@ mod tests {
         let plain = r#","reasoning_content":"r""#;
         let same = back(ReasoningBack::Same);
         check_message(&same, plain, plain, 0);
-        check_message(&same, &ours("here"), plain, 0);
+        check_message(&same, &ours("here"), r#","reasoning":"r""#, 0);
         check_message(&same, &ours("elsewhere"), "", 1);
         check_message(&back(ReasoningBack::Never), plain, "", 1);
         check_message(
@@ -540,17 +620,30 @@ mod tests {
             r#","reasoning":"r""#,
             0,
         );
+        let item = |signature: &str| {
+            let signature = Value::from(signature);
+            format!(
+                r#","reasoning_content":"r","reasoning_details":[{{"id":"sluice1.0","signature":{signature}}}]"#
+            )
+        };
+        let details = item(r#"sluice2.reasoning.4.here[{"data":"x"}]"#);
+        let restored = r#","reasoning_details":[{"data":"x"}]"#;
+        check_message(&same, &details, restored, 0);
+        check_message(&back(ReasoningBack::Details), &details, restored, 0);
+        check_message(&back(ReasoningBack::Always), &details, plain, 0);
+        check_message(
+            &same,
+            &item(r#"sluice2.reasoning.5.other[{"data":"x"}]"#),
+            "",
+            1,
+        );
         let foreign = r#","reasoning_details":[{"id":"x","data":"d"}]"#;
         check_message(&same, foreign, foreign, 0);
         // What the vendor gave beside the text comes out of the signature again.
         let loaded = r#","reasoning_content":"r","reasoning_details":[{"id":"sluice1.0","signature":"sluice2.reasoning.4.here[{\"data\":\"d\"},1]"}]"#;
-        for (accent, name) in [
-            (&same, "reasoning_content"),
-            (&back(ReasoningBack::Details), "reasoning"),
-        ] {
-            let given = format!(r#","{name}":"r","reasoning_details":[{{"data":"d"}},1]"#);
-            check_message(accent, loaded, &given, 0);
-        }
+        let given = r#","reasoning_details":[{"data":"d"},1]"#;
+        check_message(&same, loaded, given, 0);
+        check_message(&back(ReasoningBack::Details), loaded, given, 0);
         check_message(&back(ReasoningBack::ReasoningContent), loaded, plain, 0);
         check_message(
             &back(ReasoningBack::ReasoningContent),
@@ -636,6 +729,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn signatures_of_calls_go_back_where_they_came_from() {
+        let gemini = Accent {
+            reasoning_back: ReasoningBack::Never,
+            signature_placeholder: Some("skip".into()),
+            ..Accent::default()
+        };
+        let calls = |a: &str, b: &str| {
+            let function = r#""function":{"name":"f","arguments":"{}"}"#;
+            format!(r#","tool_calls":[{{"id":"a",{function}{a}}},{{"id":"b",{function}{b}}}]"#)
+        };
+        let extra = |text: &str| {
+            format!(r#","extra_content":{{"google":{{"thought_signature":"{text}"}}}}"#)
+        };
+        let signed = |family: &str| {
+            let signature = Value::from(format!(
+                r#"sluice2.extra_content.{}.{family}{{"calls":{{"a":{{"google":{{"thought_signature":"s"}}}}}},"message":{{"m":1}}}}"#,
+                family.len()
+            ));
+            format!(
+                r#"{},"reasoning_details":[{{"id":"sluice1.0","signature":{signature}}}]"#,
+                calls("", "")
+            )
+        };
+        let own = format!(r#"{},"extra_content":{{"m":1}}"#, calls(&extra("s"), ""));
+        for accent in [&gemini, &Accent::default()] {
+            check_message(accent, &signed("here"), &own, 0);
+            // The client knows how itself.
+            let known = calls(&extra("c"), "");
+            check_message(accent, &known, &known, 0);
+        }
+        check_message(&gemini, &signed("other"), &calls(&extra("skip"), ""), 0);
+        check_message(&gemini, &calls("", ""), &calls(&extra("skip"), ""), 0);
+        check_message(&Accent::default(), &calls("", ""), &calls("", ""), 0);
+    }
+
     fn any_request() -> impl Strategy<Value = Value> {
         let text = "[a-z\\n\"\u{e9}]{0,6}";
         let message = prop_oneof![
@@ -648,7 +777,7 @@ mod tests {
         ];
         let member = prop_oneof![
             any::<u16>().prop_map(|n| ("max_tokens", json!(n))),
-            any::<u16>().prop_map(|n| ("n", json!(n))),
+            Just(("n", json!(1))),
             any::<i32>().prop_map(|n| ("seed", json!(n))),
             text.prop_map(|text| ("user", json!(text))),
             text.prop_map(|text| ("stop", json!([text]))),

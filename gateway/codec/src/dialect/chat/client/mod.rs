@@ -13,6 +13,7 @@ mod conversation;
 mod error;
 mod forward;
 mod request;
+mod returned;
 mod stream;
 mod tools;
 

@@ -60,6 +60,7 @@ pub fn decode_client_request(body: &str) -> Result<ClientRequest<'_>, DecodeErro
         top_p: fields.take_number("top_p", at)?,
         top_k: fields.take_number("top_k", at)?,
         thinking: None,
+        omits_reasoning: false,
         effort: fields.take_str("reasoning_effort", at)?,
         output_schema: None,
         user_id: fields.take_text("user", at)?,
@@ -123,8 +124,11 @@ fn stop_sequences<'a>(fields: &mut Fields<'a>) -> Result<Vec<Text<'a>>, DecodeEr
     items.into_iter().enumerate().map(text).collect()
 }
 
-/// A schema is a schema everywhere; other formats are not (`json_object`, the
-/// grammars of some servers). `strict` says nothing: the inner form's schemas
+/// What asks for JSON where no parameter does.
+const JSON_OBJECT: &str = "Answer with one JSON object and nothing else.";
+
+/// A schema is a schema everywhere. Other formats are not (the grammars of some
+/// servers), but `json_object` can be said in words. `strict` says nothing: the inner form's schemas
 /// always bind.
 fn response_format<'a>(
     fields: &mut Fields<'a>,
@@ -138,6 +142,14 @@ fn response_format<'a>(
     let mut format = Fields::of(raw, at)?;
     match &*required(format.take_str("type", at)?, at, "type")? {
         "text" => {}
+        "json_object" => {
+            request.system.push(Block::Text {
+                text: Text::new(JSON_OBJECT),
+                extras: Vec::new(),
+            });
+            request.extras.push((Cow::Borrowed("response_format"), raw));
+            return Ok(());
+        }
         "json_schema" => {
             let schema = format.take_object("json_schema", at)?;
             let mut schema = required(schema, at, "json_schema")?;
@@ -193,12 +205,7 @@ pub fn check_translatable(request: &Request<'_>) -> Result<(), Refused> {
             .find(|(name, raw)| name == key && raw.get() != "null")
             .map(|(_, raw)| *raw)
     };
-    if extra("n").is_some() {
-        return refuse(
-            "n",
-            "only one answer a request is possible here; send one request for each",
-        );
-    }
+    check_answers(request)?;
     if extra("audio").is_some()
         || extra("modalities").is_some_and(|raw| raw.get().contains("audio"))
     {
@@ -211,6 +218,19 @@ pub fn check_translatable(request: &Request<'_>) -> Result<(), Refused> {
     }
     let mut messages = request.messages.iter().enumerate();
     messages.try_for_each(|(i, message)| check_message(i, message))
+}
+
+/// Whether the request asks for one answer. An upstream of this dialect gives
+/// several, but of its answer, too, only one passes the inner form.
+pub(super) fn check_answers(request: &Request<'_>) -> Result<(), Refused> {
+    let n = request.extras.iter().find(|(name, _)| name == "n");
+    match n.map(|(_, raw)| raw.get()) {
+        None | Some("null") => Ok(()),
+        Some(_) => refuse(
+            "n",
+            "only one answer a request is possible here; send one request for each",
+        ),
+    }
 }
 
 fn check_message(index: usize, message: &RequestMessage<'_>) -> Result<(), Refused> {
@@ -426,7 +446,7 @@ mod tests {
                 &format!(
                     r#"[{{"role":"assistant","tool_calls":[{{"id":"1","function":{{"name":"f","arguments":"{bad}"}}}}]}}]"#
                 ),
-                "messages[0].tool_calls[0].function.arguments: expected the text of a JSON object",
+                &format!(r#"assistant: call(1 f {{"unparsed_arguments":"{bad}"}})+[arguments]"#),
             );
         }
         check(

@@ -9,7 +9,7 @@
 //! must come in lawful order (`ir::Order`).
 
 use super::carrier;
-use super::completion::{GAP, NO_BLOCK, report_kept, write_finish, write_usage};
+use super::completion::{GAP, NO_BLOCK, NO_MEMBER, report_kept, write_finish, write_usage};
 use super::error::write_error;
 use crate::ir::{BlockStart, Delta, Event, Losses, Order, Stop, Usage};
 use crate::json::{write_count, write_str};
@@ -194,6 +194,9 @@ impl CompletionStreamEncoder {
                 });
             }
             Delta::ToolInput(fragment) => self.arguments(fragment, out),
+            Delta::Other(raw) if raw.get().contains("\"citations_delta\"") => self
+                .losses
+                .report(format_args!("answer.content[{index}].citations"), NO_MEMBER),
             Delta::Other(_) => self.losses.report(
                 format_args!("answer.content[{index}]"),
                 "a piece that has no place in Chat Completions",
@@ -448,7 +451,7 @@ mod tests {
         );
         let (_, losses) = encode(&events, false);
         let paths: Vec<_> = losses.listed().iter().map(|loss| &*loss.path).collect();
-        assert_eq!(paths, ["answer.content[0]", "answer.content[1]"]);
+        assert_eq!(paths, ["answer.content[0].citations", "answer.content[1]"]);
     }
 
     // === laws ===
@@ -530,6 +533,7 @@ mod tests {
             top_p: None,
             top_k: None,
             thinking: None,
+            omits_reasoning: false,
             effort: None,
             output_schema: None,
             user_id: None,
