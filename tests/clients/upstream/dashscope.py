@@ -14,6 +14,7 @@ class DashScope(Vendor):
     name = provider = "dashscope"
     model = "qwen3-235b-a22b"
     message_members = frozenset({"reasoning_content"})
+    cache_marks = True
 
     def rules(self, body):
         if not body.get("stream"):

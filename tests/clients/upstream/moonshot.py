@@ -23,8 +23,9 @@ class Moonshot(Vendor):
         thinking = body.get("thinking") or {"type": "enabled"}
         if set(thinking) != {"type"} or thinking["type"] not in ("enabled", "disabled"):
             raise Broken(f"Invalid request: thinking {thinking}")
-        if "reasoning_effort" in body:
-            raise Broken("Invalid request: reasoning_effort is not supported by this model")
+        # K3's member, which K2 overlooks.
+        if body.get("reasoning_effort") not in (None, "low", "high", "max"):
+            raise Broken(f"Invalid request: reasoning_effort {body['reasoning_effort']}")
         if body.get("tool_choice") not in (None, "auto", "none"):
             raise Broken("tool_choice 'specified' is incompatible with thinking enabled")
         for tool in body.get("tools") or []:

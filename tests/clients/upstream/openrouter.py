@@ -16,6 +16,7 @@ class OpenRouter(Vendor):
     name = provider = "openrouter"
     model = "anthropic/claude-sonnet-4.5"
     message_members = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
+    cache_marks = True
     parts = frozenset({"image_url", "file"})
     roles = ("system", "developer", "user", "assistant", "tool")
     efforts = ("none", "minimal", "low", "medium", "high", "xhigh")

@@ -147,5 +147,5 @@ def content(vendor, message, where):
     for part in value:
         if part.get("type") not in kinds:
             raise Broken(f"{where} ({role}): a part of type `{part.get('type')}`")
-        if "cache_control" in part:
+        if "cache_control" in part and not vendor.cache_marks:
             raise Broken(f"{where} ({role}): unknown member `cache_control`")

@@ -38,6 +38,8 @@ class Vendor:
     system_first = False
     parts = {"image_url"}
     message_members = frozenset()
+    #: Whether parts may carry `cache_control`.
+    cache_marks = False
     roles = ("system", "user", "assistant", "tool")
     finishes = {"stop": "stop", "calls": "tool_calls"}
 

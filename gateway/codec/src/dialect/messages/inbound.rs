@@ -461,7 +461,12 @@ impl AnswerDecoder {
     }
 
     fn fail(&mut self, kind: &str, message: &str, sink: Sink<'_>) {
-        self.release_all(sink);
+        // What waits is given out, but no block is closed for that: clients keep a
+        // whole block, and Claude Code asks again only if it has none.
+        while !self.held.frames.is_empty() {
+            self.block_stop(sink);
+            self.release(sink);
+        }
         self.ended = true;
         self.sequencer.error(kind, message, sink);
     }
@@ -1075,6 +1080,25 @@ mod tests {
         // Of too many, the last ones are whole, and none is missing.
         let many = all(200);
         assert_eq!((many.len(), many[199]), (200, Some(199)));
+    }
+
+    /// Claude Code asks again for an answer of which no block is whole.
+    #[test]
+    fn an_answer_that_breaks_off_leaves_its_block_open() {
+        let text =
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+        let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"half"}}"#;
+        let events = events(|decoder, sink| {
+            for data in [START, text, delta] {
+                decoder.frame(data.as_bytes(), sink);
+            }
+            decoder.abort("cut", sink);
+        });
+        let stops = events
+            .iter()
+            .filter(|event| matches!(event, Event::BlockStop { .. }));
+        assert_eq!(stops.count(), 0, "{events:?}");
+        assert!(matches!(events.last(), Some(Event::Error { .. })));
     }
 
     #[test]
