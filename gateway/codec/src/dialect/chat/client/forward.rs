@@ -392,6 +392,12 @@ impl Forwarder<'_> {
                 key => message.raw(key, raw.get()),
             }
         }
+        // A client may leave `content` out where a message only calls.
+        if replay.is_in_content() && !message.has("content") {
+            message.member("content", |out| {
+                replay.write_content(out, &[]);
+            });
+        }
         let (mut message, _) = message.finish();
         message.pop();
         replay.write_members(&mut message);
@@ -709,6 +715,12 @@ mod tests {
         }
         let absent = format!(r#"{calls},"content":[{part}]"#);
         check_content(ReasoningBack::Parts, &format!("{told}{calls}"), &absent);
+        // With our signature, as a client brings it back that has read our answer.
+        let signature = r#""signature":"sluice1.content.here""#;
+        let signed =
+            format!(r#"{told},"reasoning_details":[{{"id":"sluice1.0",{signature}}}]{calls}"#);
+        let absent = format!(r#"{calls},"content":[{part}]"#);
+        check_content(ReasoningBack::Parts, &signed, &absent);
         let plain = r#","content":"t""#;
         for silent in ["null", r#""""#] {
             let members = format!(r#"{plain},"reasoning_content":{silent}"#);
