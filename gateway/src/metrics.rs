@@ -65,6 +65,18 @@ impl Metrics {
             .record(value);
     }
 
+    /// A counter that is asked for once and used often.
+    pub fn counter(&self, name: &'static str, labels: Labels<'_>) -> metrics::Counter {
+        let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
+        self.0.recorder.register_counter(&key, &METADATA)
+    }
+
+    /// A histogram that is asked for once and used often.
+    pub fn histogram(&self, name: &'static str, labels: Labels<'_>) -> metrics::Histogram {
+        let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
+        self.0.recorder.register_histogram(&key, &METADATA)
+    }
+
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.0.recorder.handle().render()

@@ -6,6 +6,7 @@ mod dialects;
 mod embedded;
 mod endpoints;
 mod hooks;
+mod ledger;
 mod reload;
 mod requests;
 mod sessions;

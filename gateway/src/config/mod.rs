@@ -417,13 +417,16 @@ pub struct HookLimits {
     pub time_ms: u64,
     /// Linear memory of one instance, in bytes.
     pub memory_bytes_max: usize,
-    /// Instances alive at once, of which a watched stream holds one until its end;
-    /// calls beyond wait within `time_ms`.
+    /// Instances alive at once, of which a watched stream holds one until its end.
     pub instances_max: usize,
+    /// How long a call waits for one of them, in ms; 0 fails at once.
+    pub wait_ms: u64,
     /// Calls after which an instance is replaced by a fresh one.
     pub calls_per_instance_max: u32,
     /// What one stage may write into a body or a stream, in bytes.
     pub output_bytes_max: usize,
+    /// What a watcher may hold back of an answer, or swallow, in bytes.
+    pub held_bytes_max: usize,
 }
 
 impl Default for HookLimits {
@@ -432,8 +435,10 @@ impl Default for HookLimits {
             time_ms: 100,
             memory_bytes_max: 64 << 20,
             instances_max: 1024,
+            wait_ms: 100,
             calls_per_instance_max: 10_000,
             output_bytes_max: 8 << 20,
+            held_bytes_max: 8 << 20,
         }
     }
 }

@@ -51,12 +51,14 @@ pub(super) mod settings {
         "grants",
     ];
     pub(in crate::config) const MATCH: [&str; 2] = ["models", "upstreams"];
-    pub(in crate::config) const HOOK_LIMITS: [&str; 5] = [
+    pub(in crate::config) const HOOK_LIMITS: [&str; 7] = [
         "time_ms",
         "memory_bytes_max",
         "instances_max",
+        "wait_ms",
         "calls_per_instance_max",
         "output_bytes_max",
+        "held_bytes_max",
     ];
     pub(in crate::config) const GRANTS: [&str; 4] = ["headers", "prompt", "kv", "env"];
 }
@@ -487,12 +489,17 @@ fn hook_limits(node: &Node<'_>) -> HookLimits {
         time_ms: count("time_ms", default.time_ms),
         memory_bytes_max: size(memory),
         instances_max: size(count("instances_max", default.instances_max as u64)),
+        wait_ms: members
+            .get("wait_ms")
+            .and_then(|node| node.count(0))
+            .unwrap_or(default.wait_ms),
         calls_per_instance_max: u32::try_from(count(
             "calls_per_instance_max",
             u64::from(default.calls_per_instance_max),
         ))
         .unwrap_or(u32::MAX),
         output_bytes_max: size(count("output_bytes_max", default.output_bytes_max as u64)),
+        held_bytes_max: size(count("held_bytes_max", default.held_bytes_max as u64)),
     }
 }
 

@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::about::About;
 use super::bundled::bundled;
 use super::engine::Engine;
 use super::error::FailureKind;
+use super::ledger::StageReport;
 use super::module::Module;
 use super::pool::Hook;
 use super::session::{Facts, Session};
@@ -48,6 +50,25 @@ pub struct HookInfo {
     pub digest: String,
     /// The stages it has.
     pub stages: StageSet,
+}
+
+/// A hook's books, to be shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct HookReport {
+    /// Its name.
+    pub name: String,
+    /// `bundled`, or its file.
+    pub source: String,
+    /// SHA-256 of the bytes that run, in hex.
+    pub digest: String,
+    /// Whether those are the version before, because the new one crashed.
+    pub rolled_back: bool,
+    /// For how many seconds more it is left alone; 0 if it is not.
+    pub away_s: u64,
+    /// Most memory that one instance had, in bytes.
+    pub memory_bytes: u64,
+    /// What its stages did; those that never ran are left out.
+    pub stages: Vec<StageReport>,
 }
 
 /// A hook's bytes, and where they come from.
@@ -131,6 +152,23 @@ impl Chain {
         self.hooks.iter().map(info).collect()
     }
 
+    /// What the hooks did so far.
+    pub fn report(&self) -> Vec<HookReport> {
+        let report = |hook: &Arc<Hook>| {
+            let effective = hook.effective();
+            HookReport {
+                name: hook.entry().name.clone(),
+                source: effective.source.clone(),
+                digest: effective.digest.clone(),
+                rolled_back: !Arc::ptr_eq(hook, &effective),
+                away_s: effective.quarantine.left_s(),
+                memory_bytes: effective.ledger.memory_bytes(),
+                stages: effective.ledger.report(),
+            }
+        };
+        self.hooks.iter().map(report).collect()
+    }
+
     /// The stages that some hook has.
     pub fn stages(&self) -> StageSet {
         let hooks = self.hooks.iter();
@@ -146,7 +184,12 @@ impl Chain {
                     .iter()
                     .any(|pattern| route::matches(pattern, &facts.model))
         };
-        let hooks: Vec<_> = self.hooks.iter().filter(matches).cloned().collect();
+        let hooks: Vec<_> = self
+            .hooks
+            .iter()
+            .filter(matches)
+            .map(Hook::effective)
+            .collect();
         Session::new(hooks.into_iter(), facts)
     }
 }
@@ -331,6 +374,7 @@ impl Loader<'_> {
             found.source.clone(),
             found.digest.clone(),
             module,
+            self.replaced(&name, &found.digest),
         ));
         match begin(&hook) {
             Ok(complaints) if complaints.is_empty() => return Some(hook),
@@ -348,6 +392,13 @@ impl Loader<'_> {
             }
         }
         None
+    }
+
+    /// The hook whose place another version takes, in case that one is no good.
+    fn replaced(&self, name: &str, digest: &str) -> Option<Arc<Hook>> {
+        let mut hooks = self.previous.iter().flat_map(|chain| &chain.hooks);
+        let old = hooks.find(|hook| hook.entry().name == name)?.effective();
+        (old.digest != digest).then_some(old)
     }
 
     /// The very hook of the previous chain, if nothing about it changed.

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Cache, Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::cache;
 
 use super::bindings::EveryStage;
 use super::state::State;
@@ -43,9 +45,10 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Start the engine.
     pub fn new() -> wasmtime::Result<Arc<Self>> {
-        let wasm = wasmtime::Engine::new(&config(pooling())).or_else(|error| {
+        let cache = cache::open();
+        let wasm = wasmtime::Engine::new(&config(pooling(), cache.clone())).or_else(|error| {
             tracing::warn!(%error, "No address space for the instance pool; hooks will start more slowly.");
-            wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand))
+            wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand, cache))
         })?;
         let mut linker = Linker::new(&wasm);
         // Every language's runtime imports some of WASI; all of it is there, and
@@ -84,9 +87,10 @@ impl Drop for Engine {
     }
 }
 
-fn config(strategy: InstanceAllocationStrategy) -> Config {
+fn config(strategy: InstanceAllocationStrategy, cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config
+        .cache(cache)
         .wasm_component_model(true)
         // Deadlines by epoch: a tenth of what fuel costs.
         .epoch_interruption(true)

@@ -22,6 +22,8 @@ pub struct HookError {
 /// What a hook did wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureKind {
+    /// It failed again and again, and is left alone for so many seconds more.
+    Away(u64),
     /// Every instance was busy for the whole of the hook's time.
     Busy,
     /// It emitted or returned what the interface does not allow.
@@ -37,6 +39,7 @@ pub enum FailureKind {
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Away(seconds) => write!(f, "failed too often and is away for {seconds} s"),
             Self::Busy => f.write_str("had no free instance in time"),
             Self::Invalid(what) => write!(f, "broke the interface ({what})"),
             Self::Reported(what) => write!(f, "reported a failure ({what})"),

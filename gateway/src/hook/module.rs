@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, ResourceAny};
-use wasmtime::{Store, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder};
 
 use super::bindings::exports::sluice::hooks as exports;
 use super::clock::Clock;
 use super::engine::Engine;
 use super::error::FailureKind;
+use super::limits::Limits;
 use super::state::{Scope, State};
 use super::terms::Terms;
 use super::{Stage, StageSet};
@@ -160,14 +161,7 @@ impl Module {
         table.set_max_capacity(HANDLES_MAX);
         let state = State {
             terms: terms.clone(),
-            limits: StoreLimitsBuilder::new()
-                .memory_size(limits.memory_bytes_max)
-                .table_elements(100_000)
-                .instances(400)
-                .tables(64)
-                .memories(16)
-                .trap_on_grow_failure(true)
-                .build(),
+            limits: Limits::new(limits),
             clock: Clock::new(),
             scope: Scope::default(),
             wasi: wasi(&terms.entry.grants),

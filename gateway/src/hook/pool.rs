@@ -1,15 +1,18 @@
 //! Warm instances of one hook, each held by one call at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::StageSet;
 use super::error::FailureKind;
+use super::ledger::{Ledger, Run};
 use super::module::{Instance, Module};
+use super::probation::Probation;
+use super::quarantine::Quarantine;
 use super::state::Scope;
 use super::terms::Terms;
+use super::{Stage, StageSet};
 use crate::config::{HookEntry, Isolation};
 
 /// Warm instances kept while nobody needs them: about what the cores of a large
@@ -25,6 +28,9 @@ pub(super) struct Hook {
     pub(super) digest: String,
     pub(super) stages: StageSet,
     pub(super) module: Arc<Module>,
+    pub(super) ledger: Ledger,
+    pub(super) quarantine: Quarantine,
+    pub(super) probation: Probation,
     idle: Mutex<Vec<Instance>>,
     permits: Arc<Semaphore>,
 }
@@ -36,9 +42,18 @@ pub(super) struct Lease {
 }
 
 impl Hook {
-    pub(super) fn new(terms: Terms, source: String, digest: String, module: Arc<Module>) -> Self {
+    pub(super) fn new(
+        terms: Terms,
+        source: String,
+        digest: String,
+        module: Arc<Module>,
+        previous: Option<Arc<Self>>,
+    ) -> Self {
         Self {
             stages: module.stages(),
+            ledger: Ledger::new(&terms.entry.name, &terms.services.metrics),
+            quarantine: Quarantine::default(),
+            probation: Probation::new(previous),
             permits: Arc::new(Semaphore::new(terms.entry.limits.instances_max)),
             idle: Mutex::default(),
             terms: Arc::new(terms),
@@ -53,13 +68,48 @@ impl Hook {
         &self.terms.entry
     }
 
-    /// A warm instance, or a fresh one. Waits for one no longer than the hook's
-    /// own time.
+    /// The version of it that runs: this one, or the one before if this one was
+    /// rolled back.
+    pub(super) fn effective(self: &Arc<Self>) -> Arc<Self> {
+        self.probation
+            .previous_instead()
+            .unwrap_or_else(|| self.clone())
+    }
+
+    /// Write down one run, and judge the hook by it.
+    pub(super) fn book(&self, stage: Stage, run: &Run<'_>) {
+        self.ledger.note(stage, run);
+        let is_harm = match run.failure {
+            None | Some(FailureKind::Reported(_)) => false,
+            Some(FailureKind::Busy | FailureKind::Away(_)) => return,
+            Some(_) => true,
+        };
+        let name = &self.entry().name;
+        if !is_harm {
+            self.quarantine.did_well();
+            self.probation.did_well();
+            return;
+        }
+        if self.probation.did_harm() {
+            tracing::error!(
+                hook = %name, digest = %self.digest,
+                "A new version of a hook crashed on its first calls; the version before it runs again."
+            );
+        } else if self.quarantine.did_harm(Instant::now()) {
+            tracing::error!(hook = %name, "A hook failed again and again; it is left alone for a while.");
+        }
+    }
+
+    /// A warm instance, or a fresh one; not if the hook is to be left alone. Waits
+    /// for one no longer than its limits say.
     pub(super) async fn lease(&self) -> Result<Lease, FailureKind> {
+        if let Some(left) = self.quarantine.left(Instant::now()) {
+            return Err(FailureKind::Away(left.as_secs() + 1));
+        }
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                let wait = Duration::from_millis(self.entry().limits.time_ms);
+                let wait = Duration::from_millis(self.entry().limits.wait_ms);
                 let acquired =
                     tokio::time::timeout(wait, self.permits.clone().acquire_owned()).await;
                 acquired
@@ -83,6 +133,8 @@ impl Hook {
     /// Take a sound instance back. One that failed is dropped instead.
     pub(super) fn release(&self, mut lease: Lease) {
         lease.instance.calls += 1;
+        let memory = lease.instance.store.data().limits.memory_bytes;
+        self.ledger.note_memory(memory);
         lease.instance.store.data_mut().scope = Scope::default();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let is_kept = self.entry().isolation == Isolation::Reuse;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use sluice_codec::ir::Event;
 
 use super::document::{Document, EditNote};
 use super::error::{FailureKind, HookError};
+use super::ledger::Run;
 use super::module::Instance;
 use super::pool::Hook;
 use super::state::Notes;
@@ -364,9 +366,17 @@ impl Session {
             order.reverse();
         }
         for at in order {
-            let result = self.run_one(stage, at, input).await;
+            let (began, edits) = (Instant::now(), self.edits.len());
+            let (result, waited) = self.run_one(stage, at, input).await;
             let is_next = matches!(result, Ok(Verdict::Next));
             self.settle(stage, at, input, is_next);
+            let run = Run {
+                took: began.elapsed(),
+                waited,
+                edits: self.edits.len() - edits,
+                failure: result.as_ref().err(),
+            };
+            self.slots[at].hook.book(stage, &run);
             match result {
                 Ok(Verdict::Next) => {}
                 Ok(verdict) => return Ok(verdict),
@@ -394,18 +404,22 @@ impl Session {
         }));
     }
 
-    /// One hook at one stage. Its header edits are applied if it says `next`;
+    /// One hook at one stage, and how long it waited for the host. Its header edits are applied if it says `next`;
     /// its body edits are staged in the document.
     async fn run_one(
         &mut self,
         stage: Stage,
         at: usize,
         input: &mut Input,
-    ) -> Result<Verdict, FailureKind> {
+    ) -> (Result<Verdict, FailureKind>, Duration) {
         let hook = self.slots[at].hook.clone();
-        let mut lease = hook.lease().await?;
+        let mut lease = match hook.lease().await {
+            Ok(lease) => lease,
+            Err(kind) => return (Err(kind), Duration::ZERO),
+        };
         self.enter(at, &mut lease.instance, input);
         let result = verdict::call(stage, &mut lease.instance).await;
+        let waited = lease.instance.store.data().clock.waited();
         let scope = &mut lease.instance.store.data_mut().scope;
         std::mem::swap(&mut scope.input, input);
         self.slots[at].notes = std::mem::take(&mut scope.notes);
@@ -419,7 +433,7 @@ impl Session {
         ) {
             hook.release(lease);
         }
-        result
+        (result, waited)
     }
 
     /// Put the call into an instance.

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
-use wasmtime::StoreLimits;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::sluice::hooks::log::Level;
@@ -15,6 +14,7 @@ use super::bindings::sluice::hooks::types::AccessError;
 use super::bindings::sluice::hooks::{config, current, document, log, metrics, routing, types};
 use super::clock::Clock;
 use super::document::PointerError;
+use super::limits::Limits;
 use super::session::{AttemptFacts, Editable, Facts, Input};
 use super::terms::Terms;
 use crate::config::{Grants, Prompt};
@@ -42,7 +42,7 @@ pub(super) type Notes = Vec<(String, String)>;
 /// A store's data.
 pub(super) struct State {
     pub(super) terms: Arc<Terms>,
-    pub(super) limits: StoreLimits,
+    pub(super) limits: Limits,
     /// When the guest must be done.
     pub(super) clock: Clock,
     pub(super) scope: Scope,

@@ -3,6 +3,8 @@
 //! Events pass the watchers from the last hook to the first, batch by batch. The
 //! end of an answer is held until every watcher has flushed what it held back.
 
+use std::time::{Duration, Instant};
+
 use sluice_codec::ir::Event;
 use wasmtime::component::ResourceAny;
 
@@ -10,8 +12,9 @@ use super::Stage;
 use super::bindings::exports::sluice::hooks::on_stream as wit;
 use super::error::{FailureKind, HookError};
 use super::events::{from_wit, kind_of, said_bytes, to_wit, visible};
+use super::ledger::Run;
 use super::module::{Instance, guard};
-use super::pool::Lease;
+use super::pool::{Hook, Lease};
 use super::session::{Input, Session};
 use super::verdict::Refusal;
 use crate::config::Prompt;
@@ -40,6 +43,8 @@ pub(super) struct Watching {
     lease: Lease,
     watcher: ResourceAny,
     wants: wit::Kinds,
+    /// Bytes of what was said that it took in and has not given out.
+    held_bytes: usize,
 }
 
 impl Session {
@@ -47,10 +52,20 @@ impl Session {
     pub async fn open_streams(&mut self) -> Result<bool, HookError> {
         let order: Vec<_> = self.active(Stage::Stream).rev().collect();
         for at in order {
+            let began = Instant::now();
             match self.open_one(at).await {
                 Ok(Some(watching)) => self.watching.push(watching),
                 Ok(None) => {}
-                Err(kind) => self.failed(at, Stage::Stream, kind)?,
+                Err(kind) => {
+                    let run = Run {
+                        took: began.elapsed(),
+                        waited: Duration::ZERO,
+                        edits: 0,
+                        failure: Some(&kind),
+                    };
+                    self.slots[at].hook.book(Stage::Stream, &run);
+                    self.failed(at, Stage::Stream, kind)?;
+                }
             }
         }
         Ok(!self.watching.is_empty())
@@ -77,6 +92,7 @@ impl Session {
             lease,
             watcher,
             wants,
+            held_bytes: 0,
         }))
     }
 
@@ -112,7 +128,11 @@ impl Session {
     ) -> Result<(), HookError> {
         while !self.watching.is_empty() {
             let mut watching = self.watching.remove(0);
-            let mut flushed = match watching.finish(ending, self.answer_bytes).await {
+            let began = Instant::now();
+            let flushed = watching.finish(ending, self.answer_bytes).await;
+            let hook = &self.slots[watching.slot].hook;
+            watching.book(hook, began, flushed.as_ref().err());
+            let mut flushed = match flushed {
                 Ok(flushed) => flushed,
                 Err(kind) => {
                     self.failed(watching.slot, Stage::Stream, kind)?;
@@ -168,7 +188,11 @@ impl Session {
             while let Some(event) = rest.next_if(|event| wants.contains(kind_of(event))) {
                 run.push(event);
             }
-            match watching.handle(&run, self.answer_bytes, prompt).await {
+            let began = Instant::now();
+            let handled = watching.handle(&run, self.answer_bytes, prompt).await;
+            let hook = &self.slots[watching.slot].hook;
+            watching.book(hook, began, handled.as_ref().err());
+            match handled {
                 Ok(Handled::Keep) => events.append(&mut run),
                 Ok(Handled::Emit(mut emitted)) => events.append(&mut emitted),
                 Ok(Handled::End(refusal)) => return Ok(Passed::Ended(refusal)),
@@ -200,6 +224,17 @@ enum Handled {
 }
 
 impl Watching {
+    /// Write down one batch of events, or the flush.
+    fn book(&self, hook: &Hook, began: Instant, failure: Option<&FailureKind>) {
+        let run = Run {
+            took: began.elapsed(),
+            waited: self.lease.instance.store.data().clock.waited(),
+            edits: 0,
+            failure,
+        };
+        hook.book(Stage::Stream, &run);
+    }
+
     async fn handle(
         &mut self,
         run: &[Event<'static>],
@@ -223,7 +258,11 @@ impl Watching {
         .await?
         {
             wit::Action::Keep => Ok(Handled::Keep),
-            wit::Action::Emit(events) => Ok(Handled::Emit(self.emitted(events, prompt)?)),
+            wit::Action::Emit(events) => {
+                let emitted = self.emitted(events, prompt)?;
+                self.hold(run, &emitted)?;
+                Ok(Handled::Emit(emitted))
+            }
             wit::Action::End(refusal) => Ok(Handled::End(refusal.map(Into::into))),
         }
     }
@@ -253,6 +292,27 @@ impl Watching {
         )
         .await?;
         self.emitted(events, prompt)
+    }
+
+    /// Keep count of what it holds back, or has swallowed.
+    fn hold(&mut self, taken: &[Event<'_>], given: &[Event<'_>]) -> Result<(), FailureKind> {
+        let said = |events: &[Event<'_>]| events.iter().map(said_bytes).sum::<usize>();
+        self.held_bytes = (self.held_bytes + said(taken)).saturating_sub(said(given));
+        let most = self
+            .lease
+            .instance
+            .store
+            .data()
+            .terms
+            .entry
+            .limits
+            .held_bytes_max;
+        if self.held_bytes > most {
+            return Err(FailureKind::Invalid(format!(
+                "holds back, or swallows, more than {most} bytes of an answer"
+            )));
+        }
+        Ok(())
     }
 
     fn emitted(

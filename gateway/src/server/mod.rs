@@ -3,6 +3,7 @@
 //! One file a concern; [`router`] is the table of contents.
 
 mod access;
+mod admin;
 mod inbound;
 mod metrics;
 mod models;
@@ -39,6 +40,7 @@ pub fn router(current: Arc<Current>, metrics: Metrics) -> Router {
         .nest("/v1", api.clone())
         .nest("/v1/v1", api)
         .route("/metrics", get(metrics::show))
+        .route("/admin/hooks", get(admin::hooks))
         .fallback(access::unknown_endpoint)
         .method_not_allowed_fallback(access::wrong_method)
         .layer(axum::middleware::from_fn_with_state(
