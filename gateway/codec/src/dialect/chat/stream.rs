@@ -553,11 +553,14 @@ impl StreamDecoder {
         self.sign(sink);
         self.start(sink);
         self.sequencer.close(sink);
+        // Chat clients have one text, in which it would stand amidst a line.
+        let follows_text = self.has_text || self.calls.0.iter().any(|call| call.is_void);
+        let gap = if follows_text { "\n" } else { "" };
         let call = &mut self.calls.0[at];
         call.state = State::Closed;
         call.is_void = true;
         let name = self.options.names.restore(&call.name);
-        let text = format!("[{what} call of tool {name}] {}", call.arguments);
+        let text = format!("{gap}[{what} call of tool {name}] {}", call.arguments);
         self.sequencer.text(&text, sink);
         self.sequencer.close(sink);
     }
