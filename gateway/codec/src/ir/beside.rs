@@ -23,6 +23,10 @@ use crate::json::{as_str, write_array, write_str};
 /// The member of extras that holds it.
 pub const CHAT_MEMBERS: &str = "chat_completion";
 
+/// The member of a stop's extras that holds what a Messages upstream says beside the
+/// `delta` of its `message_delta`, rather than in it: an object.
+pub const STOP_MEMBERS: &str = "message_delta";
+
 /// `type` of a delta that holds it.
 const DELTA: &str = "chat_completion_delta";
 
