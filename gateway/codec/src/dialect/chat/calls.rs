@@ -10,8 +10,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::chunk::{Function, ToolCall, parse};
-use super::names::hash;
 use super::payload::{TOO_LARGE, is_signed};
+use crate::hash::hash;
 use crate::json::{as_count, as_str};
 
 /// One call.
@@ -85,7 +85,7 @@ impl<'a> Fragment<'a> {
             None => Function {
                 name: call.name,
                 arguments: call.arguments,
-                unknown: None,
+                rest: Vec::new(),
             },
         };
         let text = |raw: Option<&'a RawValue>| raw.and_then(as_str).filter(|text| !text.is_empty());

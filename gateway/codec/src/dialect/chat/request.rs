@@ -21,22 +21,23 @@ use serde_json::value::RawValue;
 
 use self::calls::{Pending, empty_content};
 use super::accent::{
-    Accent, CacheMarks, Content, MidSystem, OutputLimit, OutputSchema, Prefill, ReasoningAsk,
+    Accent, CacheMarks, Content, KEPT, MidSystem, OutputLimit, OutputSchema, Prefill, ReasoningAsk,
 };
 use super::choice::{Plan, Sent};
 use super::content::{Media, Piece, TurnContent, escaped, search_result};
 use super::ids::Ids;
 use super::marks;
-use super::members;
-use super::names::{Names, hash};
+use super::names::Names;
 use super::prefill;
 use super::replay::{FOREIGN, Replay, write_joined};
 use super::sampling;
 use super::schema::{Root, write_schema};
 use super::typed;
 use crate::fields::{Extras, Path};
+use crate::hash::hash;
 use crate::ir::{Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool};
 use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
+use crate::members;
 
 /// Claude Code's first system block changes with every build and prompt; sent
 /// on, it would spoil every prompt cache. <https://github.com/vllm-project/vllm>
@@ -111,6 +112,7 @@ pub fn encode_request(
         plan: Plan::default(),
         instructions: Vec::new(),
         after_tool: false,
+        replays: false,
         prefill: None,
         mark: None,
         out: Vec::new(),
@@ -127,8 +129,8 @@ pub fn encode_request(
         prefill::add(&mut body, prefill);
     }
     encoder.report_extras(&request.extras, &Path::Root);
-    members::add(&mut body, options.accent);
-    let (body, members) = members::retain(body, options.accent, &mut encoder.losses);
+    members::add(&mut body, &options.accent.add);
+    let (body, members) = options.accent.accepted().retain(body, &mut encoder.losses);
     Ok(Encoded {
         body,
         members,
@@ -149,6 +151,8 @@ struct Encoder<'r, 'o> {
     instructions: Vec<String>,
     /// Whether the message before is a tool's.
     after_tool: bool,
+    /// Whether earlier reasoning goes back.
+    replays: bool,
     /// How the model goes on with the last message, if it can.
     prefill: Option<Prefill>,
     /// The cache mark of what the next message says.
@@ -463,6 +467,7 @@ impl<'r> Encoder<'r, '_> {
             }
             return Vec::new();
         }
+        self.replays |= !replay.is_empty();
         self.begin_message("assistant");
         if !replay.write_content(&mut self.out, &texts) {
             self.out
@@ -702,7 +707,7 @@ impl<'r> Encoder<'r, '_> {
             .collect();
         // The decoder looks for all of them, also for those that are not sent: none
         // is lost.
-        let is_sent = self.accent.stop_max > 0 && members::is_accepted("stop", self.accent);
+        let is_sent = self.accent.stop_max > 0 && self.accent.accepted().takes("stop");
         if !stops.is_empty() && is_sent {
             body.member("stop", |out| {
                 write_array(out, stops.iter().take(self.accent.stop_max), |out, text| {
@@ -750,7 +755,7 @@ impl<'r> Encoder<'r, '_> {
                 }
             }
             ReasoningAsk::Reasoning => self.reasoning_object(body, effort),
-            ReasoningAsk::ThinkingEffort => {
+            ReasoningAsk::ThinkingEffort | ReasoningAsk::ThinkingKeptEffort => {
                 self.reasoning_switch(body);
                 // Where it is off, an effort beside it is refused.
                 if let Some(effort) = effort.filter(|_| is_on) {
@@ -780,6 +785,10 @@ impl<'r> Encoder<'r, '_> {
     /// Reasoning on or off, if the client says which.
     fn reasoning_switch(&self, body: &mut ObjectWriter) {
         let Some(thinking) = self.request.thinking else {
+            // It is on without a word.
+            if self.replays && self.accent.reasoning_ask.keeps() {
+                body.raw("thinking", KEPT);
+            }
             return;
         };
         let is_on = thinking != Thinking::Disabled;
@@ -794,9 +803,7 @@ impl<'r> Encoder<'r, '_> {
                 let switch = format!(r#"{{"enable_thinking":{is_on},"thinking":{is_on}}}"#);
                 body.raw("chat_template_kwargs", &switch);
             }
-            ReasoningAsk::ThinkingKept if is_on => {
-                body.raw("thinking", r#"{"type":"enabled","clear_thinking":false}"#);
-            }
+            ask if is_on && ask.keeps() => body.raw("thinking", KEPT),
             _ if is_on => body.raw("thinking", r#"{"type":"enabled"}"#),
             _ => body.raw("thinking", r#"{"type":"disabled"}"#),
         }

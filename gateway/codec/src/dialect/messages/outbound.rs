@@ -25,7 +25,6 @@ use super::blocks::{
     BLANK_THINKING, NO_USER, StandIn, is_billing_line, loaded, reminder, schema_instruction,
     stand_in, text_block, write_blocks, write_text,
 };
-use super::members;
 use crate::fields::{Extras, Path};
 use crate::ir::{
     Block, ImageSource, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool,
@@ -97,7 +96,7 @@ pub fn encode_request(
     }
     encoder.report_extras(&request.extras, &Path::Root);
     let mut losses = encoder.losses;
-    let (body, members) = members::settle(body, accent, &mut losses);
+    let (body, members) = accent.settle(body, &mut losses);
     Ok(Encoded {
         body,
         members,
@@ -346,8 +345,11 @@ impl<'r> Encoder<'r> {
     /// Reasoning goes back to Anthropic with Anthropic's signature, or not.
     fn thinking(&mut self, text: &Text<'_>, signature: &str, at: &Path<'_>) -> Option<Vec<u8>> {
         if signature.is_empty() || is_own_signature(signature) {
-            self.losses
-                .report(at, "reasoning goes back only to the upstream it came from");
+            let why = match signature {
+                "" => "reasoning without a signature that fits it",
+                _ => "reasoning goes back only to the upstream it came from",
+            };
+            self.losses.report(at, why);
             return None;
         }
         let mut out = b"{\"type\":\"thinking\",\"thinking\":\"".to_vec();

@@ -13,6 +13,8 @@
 //!                                       carries back in its place; else in the place
 //!                                       it may come back in; or gone; and there on
 //!                                       each, where the endpoint demands it
+//! thinking                           -> there, where earlier reasoning is read only
+//!                                       if that is said
 //! stream                             -> true, where the endpoint does nothing else;
 //!                                       gone, where it does not stream tools
 //! temperature                        -> what the endpoint takes
@@ -22,18 +24,17 @@
 //! endpoint refuses of its own dialect, it says itself. Refused is only what it
 //! would answer and nobody would read: more than one answer (`n`).
 
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
 
 use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::carrier;
-use super::conversation::REASONING;
 use super::request::check_answers;
 use super::returned::Returned;
-use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
+use super::thoughts::REASONING;
+use crate::dialect::chat::accent::{Accent, KEPT, OutputLimit, ReasoningAsk, ReasoningBack};
 use crate::dialect::chat::envelope::Envelope;
-use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
 use crate::dialect::chat::replay::{FOREIGN, Replay};
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
@@ -41,6 +42,7 @@ use crate::dialect::chat::sampling;
 use crate::fields::{Extras, Fields, Path};
 use crate::ir::{Losses, Refused, Request};
 use crate::json::{ObjectWriter, Text, as_count, as_str, write_array, write_count};
+use crate::members;
 
 /// Forward `body`, from which `request` was decoded, to one target.
 pub fn forward_request(
@@ -56,7 +58,7 @@ pub fn forward_request(
         });
     };
     check_answers(request)?;
-    let members = last_of_each(fields.rest());
+    let members = fields.distinct();
     let has = |name| {
         let mut members = members.iter();
         members.any(|(key, raw)| key == name && raw.get() != "null")
@@ -71,6 +73,7 @@ pub fn forward_request(
             true => "max_completion_tokens",
             false => "max_tokens",
         },
+        replays: false,
         losses: Losses::default(),
         out: ObjectWriter::with_capacity(body.len() + 64),
     };
@@ -85,26 +88,20 @@ pub fn forward_request(
             .out
             .raw("stream_options", r#"{"include_usage":true}"#);
     }
-    members::add(&mut forwarder.out, options.accent);
-    let (body, members) = members::retain(forwarder.out, options.accent, &mut forwarder.losses);
+    if forwarder.replays && options.accent.reasoning_ask.keeps() && !has("thinking") {
+        forwarder.out.raw("thinking", KEPT);
+    }
+    members::add(&mut forwarder.out, &options.accent.add);
+    let (body, members) = options
+        .accent
+        .accepted()
+        .retain(forwarder.out, &mut forwarder.losses);
     Ok(Encoded {
         body,
         members,
         losses: forwarder.losses,
         names: Names::default(),
     })
-}
-
-/// Of a repeated member the last one, which is the one that counts.
-fn last_of_each(members: Extras<'_>) -> Extras<'_> {
-    let mut seen = HashSet::with_capacity(members.len());
-    let mut kept: Vec<_> = members
-        .into_iter()
-        .rev()
-        .filter(|(key, _)| seen.insert(key.clone()))
-        .collect();
-    kept.reverse();
-    kept
 }
 
 /// Why reasoning does not go back.
@@ -118,6 +115,8 @@ struct Forwarder<'o> {
     is_whole: bool,
     /// The member that limits the answer.
     limit: &'static str,
+    /// Whether earlier reasoning goes back.
+    replays: bool,
     losses: Losses,
     out: ObjectWriter,
 }
@@ -209,6 +208,7 @@ impl Forwarder<'_> {
 
     fn messages(&mut self, raw: &RawValue) {
         let is_plain = self.accent.reasoning_back == ReasoningBack::Same
+            && !self.accent.reasoning_ask.keeps()
             && self.accent.signature_placeholder.is_none()
             && memmem::find(raw.get().as_bytes(), carrier::ID_PREFIX.as_bytes()).is_none();
         let items: Vec<&RawValue> = match serde_json::from_str(raw.get()) {
@@ -231,7 +231,7 @@ impl Forwarder<'_> {
     /// and the reasoning where the endpoint wants it.
     fn message(&mut self, out: &mut Vec<u8>, index: usize, raw: &RawValue) {
         let members = match Fields::of(raw, &Path::Root) {
-            Ok(fields) => last_of_each(fields.rest()),
+            Ok(fields) => fields.distinct(),
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
         let demands = self.accent.reasoning_back == ReasoningBack::Always && is_of_model(&members);
@@ -291,6 +291,7 @@ impl Forwarder<'_> {
         if !has_content && inside.is_some() {
             self.content(&mut message, inside, None);
         }
+        self.replays |= reasoned;
         if demands && !reasoned {
             message.string("reasoning_content", &self.accent.reasoning_placeholder);
         }
@@ -377,6 +378,7 @@ impl Forwarder<'_> {
                 replay.add(&nothing, signature);
             }
         }
+        self.replays |= !replay.is_empty();
         let mut message = ObjectWriter::with_capacity(256);
         for (key, raw) in members {
             match &**key {
@@ -424,7 +426,8 @@ fn signatures(members: &Extras<'_>) -> Vec<String> {
     let items: Vec<&RawValue> = details
         .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default();
-    items.into_iter().filter_map(carrier::read).collect()
+    let carriers = items.into_iter().filter_map(carrier::read);
+    carriers.map(|carrier| carrier.signature).collect()
 }
 
 /// The texts of an assistant's content, escaped: it holds nothing else.
@@ -775,6 +778,37 @@ mod tests {
         check_message(&gemini, &signed("other"), &calls(&extra("skip"), ""), 0);
         check_message(&gemini, &calls("", ""), &calls(&extra("skip"), ""), 0);
         check_message(&Accent::default(), &calls("", ""), &calls("", ""), 0);
+    }
+
+    #[test]
+    fn earlier_reasoning_is_asked_for_where_it_goes_back() {
+        let accent = Accent {
+            reasoning_ask: ReasoningAsk::ThinkingKept,
+            ..Accent::default()
+        };
+        let thinking = |reasoning: &str, rest: &str| {
+            let body = format!(
+                r#"{{"model":"m"{rest},"messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","content":"a"{reasoning}}}]}}"#
+            );
+            let request = decode_client_request(&body).unwrap().request;
+            let options = EncodeOptions {
+                model: "m",
+                accent: &accent,
+                family: "here",
+            };
+            let forwarded = forward_request(&body, &request, options).unwrap();
+            let body: Value = serde_json::from_slice(&forwarded.body).unwrap();
+            body["thinking"].clone()
+        };
+        let kept: Value = serde_json::from_str(KEPT).unwrap();
+        let signed = r#","reasoning_content":"r","reasoning_details":[{"id":"sluice1.0","signature":"sluice1.reasoning_content.here"}]"#;
+        let foreign = r#","reasoning_content":"r","reasoning_details":[{"id":"sluice1.0","signature":"sluice1.reasoning_content.there"}]"#;
+        assert_eq!(thinking(signed, ""), kept);
+        assert_eq!(thinking(r#","reasoning_content":"r""#, ""), kept);
+        assert_eq!(thinking(foreign, ""), Value::Null);
+        assert_eq!(thinking("", ""), Value::Null);
+        let own = json!({ "type": "disabled" });
+        assert_eq!(thinking(signed, r#","thinking":{"type":"disabled"}"#), own);
     }
 
     fn any_request() -> impl Strategy<Value = Value> {

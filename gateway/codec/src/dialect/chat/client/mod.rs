@@ -7,6 +7,7 @@
 //! ```
 //! What only this side needs; the upstream side is the folder's other files.
 
+mod beside;
 mod carrier;
 mod completion;
 mod conversation;
@@ -15,6 +16,7 @@ mod forward;
 mod request;
 mod returned;
 mod stream;
+mod thoughts;
 mod tools;
 
 pub use completion::{Completion, encode_completion};
