@@ -306,7 +306,7 @@ impl ClientFormat {
                 kind: &error.kind,
                 message: &error.message,
                 request_id,
-                details: error.details,
+                details: error.details.as_deref(),
             }
             .encode(),
             Dialect::ChatCompletions => {

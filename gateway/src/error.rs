@@ -47,7 +47,7 @@ pub struct Error {
     /// What the client's user reads.
     pub message: String,
     /// Machine-readable details, JSON text.
-    pub details: Option<&'static str>,
+    pub details: Option<Cow<'static, str>>,
     /// Headers for the client: when to try again, what is left of a quota. Boxed,
     /// since most errors have none.
     pub headers: Option<Box<HeaderMap>>,
@@ -190,6 +190,16 @@ impl Error {
         self
     }
 
+    /// The same with what the upstream says to programs, if that is still JSON: what
+    /// was scrubbed out of it need not have stood inside of a text.
+    pub fn with_details(self, details: Option<Cow<'static, str>>) -> Self {
+        let is_json = |json: &Cow<'_, str>| serde_json::from_str::<Value>(json).is_ok();
+        Self {
+            details: details.filter(is_json),
+            ..self
+        }
+    }
+
     /// A hook broke the call.
     pub fn hook(message: impl Into<String>) -> Self {
         Self::new(Origin::Hook, 500, message)
@@ -229,7 +239,7 @@ impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         let message = format!("{}: {}", refused.path, refused.message);
         Self {
-            details: refused.details,
+            details: refused.details.map(Cow::Borrowed),
             ..Self::client(400, message)
         }
     }

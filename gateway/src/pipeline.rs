@@ -558,6 +558,9 @@ impl Attempt<'_> {
         if let Some(kind) = error.kind {
             failed.kind = kind.into();
         }
-        failed
+        let details = error
+            .details
+            .map(|json| self.upstream.scrubbed(Cow::Owned(json)));
+        failed.with_details(details)
     }
 }

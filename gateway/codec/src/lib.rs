@@ -14,6 +14,7 @@
 
 pub mod dialect;
 pub mod fields;
+mod hash;
 pub mod ir;
 pub mod json;
 mod overflow;

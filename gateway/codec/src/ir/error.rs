@@ -22,4 +22,7 @@ pub struct UpstreamError {
     pub kind: Option<String>,
     /// What went wrong, in words that Claude Code acts upon where it knows any.
     pub message: String,
+    /// What else it says to programs (`error.details` of Messages): JSON text,
+    /// verbatim. Anthropic's SDKs fall back by the `error_code` in it.
+    pub details: Option<String>,
 }

@@ -66,8 +66,12 @@ fn whole(pairing: Pairing, status: &str, body: &str) -> String {
     let status = status.parse().expect("a body's argument is its status");
     let error = decode(pairing, status, body.as_bytes());
     let kind = kind(&error);
-    check_client_body(pairing.client, error.status, kind, &error.message);
-    format!("{} {kind} {}", error.status, error.message)
+    check_client_body(pairing.client, kind, &error);
+    let details = error.details.as_ref();
+    // Of another dialect, a client has no place for them.
+    let details = details.filter(|_| pairing.client == Dialect::Messages);
+    let details = details.map_or(String::new(), |json| format!(" {json}"));
+    format!("{} {kind} {}{details}", error.status, error.message)
 }
 
 fn decode(pairing: Pairing, status: u16, body: &[u8]) -> UpstreamError {
@@ -83,10 +87,16 @@ fn kind(error: &UpstreamError) -> &str {
 }
 
 /// The client reads what it should.
-fn check_client_body(client: Dialect, status: u16, kind: &str, message: &str) {
+fn check_client_body(client: Dialect, kind: &str, error: &UpstreamError) {
+    let UpstreamError {
+        status,
+        message,
+        details,
+        ..
+    } = error;
     match client {
         Dialect::Chat => {
-            let body = encode_error(status, kind, message, "req_1");
+            let body = encode_error(*status, kind, message, "req_1");
             let expected = chat_client::error_of(&format!("{kind} {message}"));
             assert_eq!(chat_client::read_body(&body), Ok(vec![expected]));
         }
@@ -95,12 +105,12 @@ fn check_client_body(client: Dialect, status: u16, kind: &str, message: &str) {
                 kind,
                 message,
                 request_id: "req_1",
-                details: None,
+                details: details.as_deref(),
             };
-            let again = decode_upstream_error(status, &body.encode());
+            let again = decode_upstream_error(*status, &body.encode());
             assert_eq!(
-                (again.kind.as_deref(), &*again.message),
-                (Some(kind), message)
+                (again.kind.as_deref(), &again.message, &again.details),
+                (Some(kind), message, details)
             );
         }
     }
@@ -152,7 +162,7 @@ fn statuses(pairing: Pairing, list: &str) -> String {
     let lines = list.split_whitespace().map(|status| {
         let status = status.parse().expect("a status is a number");
         let error = decode(pairing, status, b"{\"error\":{\"message\":\"m\"}}");
-        check_client_body(pairing.client, error.status, kind(&error), &error.message);
+        check_client_body(pairing.client, kind(&error), &error);
         format!("{} {}", error.status, kind(&error))
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -10,8 +10,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::chunk::{Function, ToolCall, parse};
-use super::names::hash;
 use super::payload::{TOO_LARGE, is_signed};
+use crate::hash::hash;
 use crate::json::{as_count, as_str, trimmed};
 
 /// One call.

@@ -14,6 +14,7 @@ pub fn decode_error(status: u16, body: &[u8]) -> UpstreamError {
         status,
         kind: None,
         message: reworded(reason::of_body(status, body)),
+        details: None,
     }
 }
 
@@ -39,6 +40,7 @@ pub(super) fn decode_embedded(raw: &RawValue, code: Option<&RawValue>) -> Upstre
         status,
         kind: None,
         message: reworded(reason::of_value(raw)),
+        details: None,
     }
 }
 

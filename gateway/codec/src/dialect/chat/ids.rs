@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::accent::ToolIds;
-use super::names::hash;
+use crate::hash::hash;
 
 /// Longest id where ids are limited.
 /// <https://learn.microsoft.com/azure/ai-foundry/openai/reference> (seen 2026-11).

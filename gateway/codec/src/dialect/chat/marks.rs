@@ -8,9 +8,9 @@
 use serde_json::value::RawValue;
 
 use super::content::Piece;
-use super::names::hash;
 use super::replay::write_joined;
 use crate::fields::{Fields, Path};
+use crate::hash::hash;
 
 /// The member that is a mark.
 pub(super) const KEY: &str = "cache_control";

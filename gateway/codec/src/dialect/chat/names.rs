@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::hash::hash;
+
 /// Longest function name that OpenAI accepts.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -34,13 +36,6 @@ impl Names {
     pub fn restore<'a>(&'a self, sent: &'a str) -> &'a str {
         self.0.get(sent).map_or(sent, String::as_str)
     }
-}
-
-/// FNV-1a, 64 bits: stable across builds and machines, as prompt caches demand.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

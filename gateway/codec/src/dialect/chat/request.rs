@@ -28,13 +28,14 @@ use super::content::{Media, Piece, TurnContent, escaped, search_result};
 use super::ids::Ids;
 use super::marks;
 use super::members;
-use super::names::{Names, hash};
+use super::names::Names;
 use super::prefill;
 use super::replay::{FOREIGN, Replay, write_joined};
 use super::sampling;
 use super::schema::{Root, write_schema};
 use super::typed;
 use crate::fields::{Extras, Path};
+use crate::hash::hash;
 use crate::ir::{Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool};
 use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
 

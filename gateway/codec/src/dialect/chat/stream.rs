@@ -19,12 +19,13 @@ use super::accent::{Accent, OmittedReasoning, Prefill, ReasoningBack};
 use super::calls::{Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
 use super::error::{decode_embedded, decode_error};
-use super::names::{Names, hash};
+use super::names::Names;
 use super::payload::{Cargo, TOO_LARGE, is_signed};
 use super::prefill::{self, Echo};
 use super::stops::Stops;
 use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
+use crate::hash::hash;
 use crate::ir::{
     Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage, tokens_of,
 };

@@ -48,13 +48,13 @@ pub fn status_of_kind(kind: &str) -> u16 {
 /// that imitate the dialect have others.
 pub fn decode_upstream_error(status: u16, body: &[u8]) -> UpstreamError {
     let text = String::from_utf8_lossy(body);
-    let kind = Fields::parse(reason::bare(&text), &Path::Root)
-        .ok()
-        .and_then(|mut fields| own_kind(fields.take("error")?));
+    let body_fields = Fields::parse(reason::bare(&text), &Path::Root).ok();
+    let error = body_fields.and_then(|mut fields| fields.take("error"));
     UpstreamError {
         status,
-        kind,
+        kind: error.and_then(own_kind),
         message: reworded(reason::of_body(status, body)),
+        details: error.and_then(details),
     }
 }
 
@@ -66,6 +66,7 @@ pub(super) fn decode_embedded(raw: &RawValue) -> UpstreamError {
             status: status_of_kind(&kind),
             kind: Some(kind),
             message,
+            details: details(raw),
         };
     }
     let mut fields = Fields::of(raw, &Path::Root).unwrap_or_default();
@@ -82,7 +83,16 @@ pub(super) fn decode_embedded(raw: &RawValue) -> UpstreamError {
         status,
         kind: None,
         message,
+        details: details(raw),
     }
+}
+
+/// What the error says to programs: an object, whatever is in it.
+fn details(error: &RawValue) -> Option<String> {
+    let mut fields = Fields::of(error, &Path::Root).ok()?;
+    let details = fields.take("details")?;
+    let is_object = details.get().starts_with('{');
+    is_object.then(|| details.get().to_owned())
 }
 
 /// The error's own kind, if it is of Anthropic's vocabulary.
@@ -156,6 +166,30 @@ mod tests {
             Some("api_error"),
             "m",
         );
+    }
+
+    #[test]
+    fn details_pass_as_they_came() {
+        #[track_caller]
+        fn check(details: &str, expected: Option<&str>) {
+            let body = format!(
+                r#"{{"type":"error","error":{{"type":"overloaded_error","message":"m","details":{details}}}}}"#
+            );
+            let error = decode_upstream_error(529, body.as_bytes());
+            assert_eq!(error.details.as_deref(), expected);
+            let again = ErrorBody {
+                kind: "overloaded_error",
+                message: "m",
+                request_id: "r",
+                details: expected,
+            };
+            let again = decode_upstream_error(529, &again.encode());
+            assert_eq!(again.details.as_deref(), expected);
+        }
+        let code = r#"{ "error_code": "compaction_unavailable", "x":1.50 }"#;
+        check(code, Some(code));
+        check("null", None);
+        check("\"text\"", None);
     }
 
     #[test]

@@ -301,6 +301,9 @@ impl AnswerDecoder {
             Some(kind) => kind,
             None => kind_of_status(error.status),
         };
+        if error.details.is_some() {
+            self.report_once("error.details", "an error inside a stream has none");
+        }
         self.fail(kind, &error.message, sink);
     }
 }

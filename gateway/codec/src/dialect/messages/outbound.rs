@@ -346,8 +346,11 @@ impl<'r> Encoder<'r> {
     /// Reasoning goes back to Anthropic with Anthropic's signature, or not.
     fn thinking(&mut self, text: &Text<'_>, signature: &str, at: &Path<'_>) -> Option<Vec<u8>> {
         if signature.is_empty() || is_own_signature(signature) {
-            self.losses
-                .report(at, "reasoning goes back only to the upstream it came from");
+            let why = match signature {
+                "" => "reasoning without a signature that fits it",
+                _ => "reasoning goes back only to the upstream it came from",
+            };
+            self.losses.report(at, why);
             return None;
         }
         let mut out = b"{\"type\":\"thinking\",\"thinking\":\"".to_vec();

@@ -5,7 +5,7 @@
 //! likewise reasoning. `refusal` stays null, since an answer that was refused is
 //! known by its `finish_reason` alone: only at its end does a stream know it.
 
-use super::carrier;
+use super::carrier::{self, Seal};
 use crate::fields::{Fields, Path};
 use crate::ir::{Kept, Losses, Message, MessageBlock, Stop, StopReason, Usage};
 use crate::json::{ObjectWriter, as_count, write_array, write_count, write_str};
@@ -51,7 +51,7 @@ pub fn encode_completion(message: &Message, id: &str, model: &str, created: u64)
 struct Parts<'m> {
     content: Joined,
     reasoning: Joined,
-    signatures: Vec<(u64, &'m str)>,
+    signatures: Vec<(u64, Seal, &'m str)>,
     /// Id, name, arguments.
     calls: Vec<[&'m str; 3]>,
 }
@@ -83,7 +83,10 @@ impl<'m> Parts<'m> {
                     parts.reasoning.set_apart();
                     parts.reasoning.add(text);
                     if !signature.is_empty() {
-                        parts.signatures.push((thoughts, signature));
+                        let before = parts.content.text.len() as u64;
+                        let mut seal = Seal::new(before, parts.calls.len() as u64);
+                        seal.add(text);
+                        parts.signatures.push((thoughts, seal, signature));
                     }
                     thoughts += 1;
                 }
@@ -161,8 +164,8 @@ fn write_message(out: &mut Vec<u8>, parts: &Parts<'_>) {
     }
     if !parts.signatures.is_empty() {
         out.extend_from_slice(b",\"reasoning_details\":");
-        write_array(out, &parts.signatures, |out, (index, signature)| {
-            carrier::write(out, *index, signature);
+        write_array(out, &parts.signatures, |out, (index, seal, signature)| {
+            carrier::write(out, *index, *seal, signature);
         });
     }
     if !parts.calls.is_empty() {
@@ -306,7 +309,7 @@ mod tests {
                 vec![text("a"), text("b"), thinking("r", "s"), text("c")],
                 StopReason::MaxTokens,
             ),
-            r#""content":"ab\n\nc","refusal":null,"reasoning_content":"r","reasoning_details":[{"type":"reasoning.text","id":"sluice1.0","signature":"s","index":0}]},"logprobs":null,"finish_reason":"length""#,
+            r#""content":"ab\n\nc","refusal":null,"reasoning_content":"r","reasoning_details":[{"type":"reasoning.text","id":"sluice1.0.1.af63ef4c86020cd5.2.0","signature":"s","index":0}]},"logprobs":null,"finish_reason":"length""#,
             &[],
         );
         check(

@@ -4,7 +4,7 @@
 //! system, developer before all others  -> `system`
 //! system, developer later on           -> Role::System, in place
 //! tool tool user                       -> one user message: results, then the rest
-//! assistant                            -> thinking, text, calls
+//! assistant                            -> thinking, text, calls (thoughts.rs)
 //! function_call, function              -> a call and its result, under a made id
 //! ```
 
@@ -12,14 +12,11 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::carrier;
 use super::request::{data_url, keep};
+use super::thoughts::{placed, thoughts};
 use crate::fields::{DecodeError, Extras, Fields, Path, objects, required};
 use crate::ir::{Block, ImageSource, RequestMessage, Role};
 use crate::json::{ObjectWriter, Text};
-
-/// The names under which clients return a model's reasoning.
-pub(super) const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_text"];
 
 /// Decode `messages`.
 pub(super) fn conversation(raw: &RawValue) -> Result<Conversation<'_>, DecodeError> {
@@ -145,28 +142,27 @@ impl<'a> Conversation<'a> {
         at: &Path<'_>,
     ) -> Result<(), DecodeError> {
         let mut extras = Vec::new();
-        let mut blocks: Vec<_> = reasoning(&mut fields, &mut extras, at)?
-            .into_iter()
-            .collect();
-        blocks.extend(content(&mut fields, at)?);
+        let thoughts = thoughts(&mut fields, &mut extras, at)?;
+        let mut said = content(&mut fields, at)?;
         if let Some(text) = fields.take_text("refusal", at)? {
-            blocks.extend(text_block(text, Vec::new()));
+            said.extend(text_block(text, Vec::new()));
         }
+        let mut called = Vec::new();
         if let Some(calls) = fields.take_array("tool_calls", at)? {
             let at = at.key("tool_calls");
             for (i, raw) in calls.into_iter().enumerate() {
-                blocks.push(tool_call(raw, &at.index(i))?);
+                called.push(tool_call(raw, &at.index(i))?);
             }
         }
         if let Some(mut call) = fields.take_object("function_call", at)? {
             let at = &at.key("function_call");
             let id = format!("call_{index}");
-            let called = called(&mut call, at)?;
-            self.function = Some((called.name.clone(), id.clone()));
-            blocks.push(called.block(Cow::Owned(id), call.rest()));
+            let function = self::called(&mut call, at)?;
+            self.function = Some((function.name.clone(), id.clone()));
+            called.push(function.block(Cow::Owned(id), call.rest()));
         }
         extras.extend(fields.rest());
-        self.push(Role::Assistant, blocks, extras);
+        self.push(Role::Assistant, placed(thoughts, said, called), extras);
         Ok(())
     }
 
@@ -188,51 +184,6 @@ impl<'a> Conversation<'a> {
 }
 
 // === the model's own ===
-
-/// Reasoning that the client returns, with the signature that it got from us, if
-/// it returns that too. Two signatures in one message belong to blocks whose
-/// texts can no longer be told apart: then there is none.
-fn reasoning<'a>(
-    fields: &mut Fields<'a>,
-    extras: &mut Extras<'a>,
-    at: &Path<'_>,
-) -> Result<Option<Block<'a>>, DecodeError> {
-    let mut text: Option<Text<'a>> = None;
-    for key in REASONING {
-        let Some(raw) = fields.take(key) else {
-            continue;
-        };
-        let found = Text::from_raw(raw)
-            .ok_or_else(|| DecodeError::at(&at.key(key), "expected a string"))?;
-        match &text {
-            Some(first) if found != *first && !found.is_empty() => {
-                extras.push((Cow::Borrowed(key), raw));
-            }
-            Some(_) => {}
-            None => text = Some(found).filter(|text| !text.is_empty()),
-        }
-    }
-    let mut signatures = Vec::new();
-    if let Some(raw) = fields.take("reasoning_details") {
-        let items: Vec<&RawValue> = serde_json::from_str(raw.get())
-            .map_err(|_| DecodeError::at(&at.key("reasoning_details"), "expected an array"))?;
-        signatures.extend(items.iter().filter_map(|item| carrier::read(item)));
-        if signatures.len() < items.len() {
-            extras.push((Cow::Borrowed("reasoning_details"), raw));
-        }
-    }
-    let signature = match signatures.as_mut_slice() {
-        [only] => std::mem::take(only),
-        _ => String::new(),
-    };
-    if text.is_none() && signature.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Block::Thinking {
-        text: text.unwrap_or_else(|| Text::new("")),
-        signature: Cow::Owned(signature),
-    }))
-}
 
 fn tool_call<'a>(raw: &'a RawValue, at: &Path<'_>) -> Result<Block<'a>, DecodeError> {
     let mut call = Fields::of(raw, at)?;

@@ -28,9 +28,9 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::carrier;
-use super::conversation::REASONING;
 use super::request::check_answers;
 use super::returned::Returned;
+use super::thoughts::REASONING;
 use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
 use crate::dialect::chat::envelope::Envelope;
 use crate::dialect::chat::members;
@@ -418,7 +418,8 @@ fn signatures(members: &Extras<'_>) -> Vec<String> {
     let items: Vec<&RawValue> = details
         .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default();
-    items.into_iter().filter_map(carrier::read).collect()
+    let carriers = items.into_iter().filter_map(carrier::read);
+    carriers.map(|carrier| carrier.signature).collect()
 }
 
 /// The texts of an assistant's content, escaped: it holds nothing else.

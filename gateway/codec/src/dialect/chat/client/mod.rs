@@ -15,6 +15,7 @@ mod forward;
 mod request;
 mod returned;
 mod stream;
+mod thoughts;
 mod tools;
 
 pub use completion::{Completion, encode_completion};

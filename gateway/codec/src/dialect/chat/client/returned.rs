@@ -36,8 +36,8 @@ impl Returned {
         let items: Vec<&RawValue> = details
             .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
             .unwrap_or_default();
-        for signature in items.into_iter().filter_map(carrier::read) {
-            match Envelope::open(&signature).filter(|envelope| envelope.family == family) {
+        for carrier in items.into_iter().filter_map(carrier::read) {
+            match Envelope::open(&carrier.signature).filter(|envelope| envelope.family == family) {
                 Some(envelope) => returned.unpack(&envelope),
                 None => returned.is_foreign = true,
             }

@@ -8,7 +8,7 @@
 //! `[DONE]`, so that no client takes half an answer for a whole one. The events
 //! must come in lawful order (`ir::Order`).
 
-use super::carrier;
+use super::carrier::{self, Seal};
 use super::completion::{GAP, NO_BLOCK, NO_MEMBER, report_kept, write_finish, write_usage};
 use super::error::write_error;
 use crate::ir::{BlockStart, Delta, Event, Losses, Order, Stop, Usage};
@@ -26,6 +26,8 @@ pub struct CompletionStreamEncoder {
     calls: u64,
     /// Thinking blocks that have begun.
     thoughts: u64,
+    /// Of the last one of them.
+    seal: Seal,
     open: Open,
     content: Apart,
     reasoning: Apart,
@@ -43,19 +45,18 @@ enum Open {
 /// Whether the next piece is to be set apart from what came.
 #[derive(Debug, Default)]
 struct Apart {
-    written: bool,
+    /// Bytes written, gaps included.
+    bytes: u64,
     apart: bool,
 }
 
 impl Apart {
-    /// What goes before a piece that is not empty.
-    fn gap(&mut self) -> &'static str {
+    /// What goes before `piece`, which is not empty and is written now.
+    fn gap(&mut self, piece: &str) -> &'static str {
         let apart = std::mem::take(&mut self.apart);
-        if std::mem::replace(&mut self.written, true) && apart {
-            GAP
-        } else {
-            ""
-        }
+        let gap = if apart && self.bytes > 0 { GAP } else { "" };
+        self.bytes += (gap.len() + piece.len()) as u64;
+        gap
     }
 }
 
@@ -78,6 +79,7 @@ impl CompletionStreamEncoder {
             order: Order::default(),
             calls: 0,
             thoughts: 0,
+            seal: Seal::default(),
             open: Open::Plain,
             content: Apart::default(),
             reasoning: Apart::default(),
@@ -151,6 +153,7 @@ impl CompletionStreamEncoder {
             BlockStart::Text => {}
             BlockStart::Thinking => {
                 self.thoughts += 1;
+                self.seal = Seal::new(self.content.bytes, self.calls);
                 self.reasoning.apart = true;
             }
             BlockStart::ToolUse { id, name } => {
@@ -178,18 +181,19 @@ impl CompletionStreamEncoder {
         }
         match delta {
             Delta::Text(text) => {
-                let gap = self.content.gap();
+                let gap = self.content.gap(text);
                 self.piece(b"\"content\":", gap, text, out);
             }
             Delta::Thinking(text) => {
-                let gap = self.reasoning.gap();
+                let gap = self.reasoning.gap(text);
+                self.seal.add(text);
                 self.piece(b"\"reasoning_content\":", gap, text, out);
             }
             Delta::Signature(signature) => {
                 let index = self.thoughts.saturating_sub(1);
                 self.chunk(out, |out| {
                     out.extend_from_slice(b"\"reasoning_details\":[");
-                    carrier::write(out, index, signature);
+                    carrier::write(out, index, self.seal, signature);
                     out.push(b']');
                 });
             }
@@ -405,7 +409,7 @@ mod tests {
             &[
                 ROLE,
                 r#"[{"index":0,"delta":{"reasoning_content":"r"},"logprobs":null,"finish_reason":null}]}"#,
-                r#"[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.text","id":"sluice1.0","signature":"s","index":0}]},"logprobs":null,"finish_reason":null}]}"#,
+                r#"[{"index":0,"delta":{"reasoning_details":[{"type":"reasoning.text","id":"sluice1.0.1.af63ef4c86020cd5.0.0","signature":"s","index":0}]},"logprobs":null,"finish_reason":null}]}"#,
                 r#"[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}"#,
                 "[DONE]",
             ],
