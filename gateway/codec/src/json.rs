@@ -138,6 +138,11 @@ pub fn as_count(raw: &RawValue) -> Option<u64> {
     })
 }
 
+/// JSON text without the white space around it; of Unicode's, JSON has little.
+pub(crate) fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\n', '\r'])
+}
+
 /// Append `text` as a string literal.
 pub fn write_str(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a string always serialises into memory");

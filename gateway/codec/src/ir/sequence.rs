@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::{BlockStart, Delta, Event, Kept, Stop, Usage};
+use crate::json::trimmed;
 
 /// Where lawful events go.
 pub type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
@@ -28,6 +29,8 @@ struct Open {
     /// The number that the block had where it came from (`push` only).
     origin: u32,
     signed: bool,
+    /// Of a tool call: whether there were arguments.
+    has_input: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,6 +274,7 @@ impl Sequencer {
             kind,
             origin,
             signed: false,
+            has_input: false,
         });
         sink(Event::BlockStart {
             index: self.index,
@@ -280,12 +284,20 @@ impl Sequencer {
     }
 
     fn delta(&mut self, delta: Delta<'_>, sink: Sink<'_>) {
-        if self.open.is_some() {
-            sink(Event::Delta {
-                index: self.index,
-                delta,
-            });
+        let Some(open) = &mut self.open else { return };
+        if let Delta::ToolInput(fragment) = &delta
+            && open.kind == Kind::ToolUse
+        {
+            open.has_input |= !trimmed(fragment).is_empty();
+            if !open.has_input {
+                // Clients parse what there is: nothing means `{}`, a blank fails.
+                return;
+            }
         }
+        sink(Event::Delta {
+            index: self.index,
+            delta,
+        });
     }
 }
 
@@ -341,6 +353,31 @@ mod tests {
                 message: "x".into()
             }),
         ]
+    }
+
+    #[test]
+    fn blanks_are_no_arguments() {
+        #[track_caller]
+        fn check(fragments: &[&str], expected: &[&str]) {
+            let (mut sequencer, mut got) = (Sequencer::default(), Vec::new());
+            let mut sink = |event: Event<'_>| {
+                if let Event::Delta {
+                    delta: Delta::ToolInput(fragment),
+                    ..
+                } = event
+                {
+                    got.push(fragment.into_owned());
+                }
+            };
+            sequencer.tool_use("t", "n", &mut sink);
+            for fragment in fragments {
+                sequencer.tool_input(fragment, &mut sink);
+            }
+            assert_eq!(got, expected);
+        }
+        check(&[" ", "\n\t"], &[]);
+        check(&[" ", "{", " ", "}"], &["{", " ", "}"]);
+        check(&["\u{a0}"], &["\u{a0}"]);
     }
 
     proptest! {

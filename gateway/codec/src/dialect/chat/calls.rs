@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::chunk::{Function, ToolCall, parse};
 use super::payload::{TOO_LARGE, is_signed};
 use crate::hash::hash;
-use crate::json::{as_count, as_str};
+use crate::json::{as_count, as_str, trimmed};
 
 /// One call.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ impl Call {
     /// Whether its arguments have come to their end: a closed object, or nothing
     /// that begins like one.
     pub(super) fn is_complete(&self) -> bool {
-        !self.arguments.trim_start().starts_with('{') || self.has_closed()
+        !trimmed(&self.arguments).starts_with('{') || self.has_closed()
     }
 
     /// Whether an object has come, and closed. A call without any arguments so
@@ -136,7 +136,7 @@ impl Call {
     /// Whether its block can begin. What was passed on cannot be recalled, so a
     /// call that does not begin like an object is judged only when it `has_ended`.
     pub(super) fn readiness(&mut self, has_ended: bool) -> Readiness {
-        let is_object = self.arguments.trim_start().starts_with('{');
+        let is_object = trimmed(&self.arguments).starts_with('{');
         let is_whole = has_ended || is_object && self.has_closed();
         if !is_whole {
             return if is_object {
@@ -148,7 +148,7 @@ impl Call {
         if let Some(bare) = unwrapped(&self.arguments) {
             self.arguments = bare.to_owned();
         }
-        let arguments = self.arguments.trim();
+        let arguments = trimmed(&self.arguments);
         if arguments.is_empty() {
             return Readiness::Begin;
         }
@@ -176,7 +176,7 @@ impl Call {
         if !fragment.is_empty() && fragment == self.arguments && self.braces.is_closed() {
             return;
         }
-        if self.arguments == "{}" && self.sent == 0 && fragment.trim_start().starts_with('{') {
+        if self.arguments == "{}" && self.sent == 0 && trimmed(fragment).starts_with('{') {
             self.arguments.clear();
             self.braces = Braces::default();
             self.comma = None;
@@ -260,7 +260,7 @@ impl Calls {
         }
         if call.state == State::Closed {
             let is_new =
-                !fragment.arguments.trim().is_empty() && fragment.arguments != call.arguments;
+                !trimmed(&fragment.arguments).is_empty() && fragment.arguments != call.arguments;
             return match is_new {
                 true => Err("arguments that came after their call had ended"),
                 false => signed,

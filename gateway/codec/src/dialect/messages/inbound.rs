@@ -28,7 +28,7 @@ use crate::ir::{
     BlockStart, Delta, Event, Kept, Losses, Request, STOP_MEMBERS, Sequencer, Sink, Stop,
     StopReason, Usage, citation_delta,
 };
-use crate::json::{ObjectWriter, as_count, as_str};
+use crate::json::{ObjectWriter, as_count, as_str, trimmed};
 use crate::reason;
 
 /// Most members that are gathered from several frames: far more than Anthropic
@@ -128,7 +128,7 @@ impl Open {
 
     /// Whether a call's arguments begin like an object that never ends.
     fn is_cut(&self) -> bool {
-        let said = self.said().trim_start();
+        let said = trimmed(self.said());
         let read = serde_json::from_str::<IgnoredAny>(said);
         said.starts_with('{') && read.is_err_and(|error| error.is_eof())
     }
@@ -739,6 +739,8 @@ impl AnswerDecoder {
         match &mut self.open {
             // Relays send the whole text once more at the end.
             Some(block) if block.arguments == fragment && block.is_whole() => {}
+            // Blanks at the head say nothing, nor replace what the start said.
+            Some(block) if block.arguments.is_empty() && trimmed(fragment).is_empty() => {}
             Some(block) if open == Some(Kind::ToolUse) => {
                 block.input.clear();
                 block.arguments.push_str(fragment);
@@ -1053,12 +1055,15 @@ mod tests {
                 r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"taken","name":"B","input":"{\"y\":2}"}}"#,
                 r#"{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"own","name":"C","input":{"old":1}}}"#,
                 r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+                r#"{"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"d","name":"D","input":{"x":1}}}"#,
+                r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":" "}}"#,
                 STOP,
             ],
             json!({ "content": [
                 { "type": "tool_use", "id": "toolu_000000000000000700", "name": "A", "input": { "x": 1 } },
                 { "type": "tool_use", "id": "toolu_000000000000000701", "name": "B", "input": { "y": 2 } },
                 { "type": "tool_use", "id": "own", "name": "C", "input": {} },
+                { "type": "tool_use", "id": "d", "name": "D", "input": { "x": 1 } },
             ], "stop": "tool_use" }),
         );
         // A whole answer in one frame, and one without its type.

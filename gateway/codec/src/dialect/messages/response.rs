@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::fields::{DecodeError, Fields, Path, required};
 use crate::ir::{Kept, Message, MessageBlock, STOP_MEMBERS, Stop, StopReason, Usage};
-use crate::json::{ObjectWriter, as_str, write_array, write_count, write_line, write_str};
+use crate::json::{ObjectWriter, as_str, trimmed, write_array, write_count, write_line, write_str};
 
 /// Members of an answer that a stream gives at its end, with the stop reason.
 const KNOWN_AT_END: [&str; 3] = ["stop_details", "container", "context_management"];
@@ -309,7 +309,7 @@ enum Input<'a> {
 
 impl<'a> Input<'a> {
     fn of(text: &'a str) -> Self {
-        match text.trim() {
+        match trimmed(text) {
             "" => Self::Whole("{}"),
             text if text.starts_with('{') => match serde_json::from_str::<&RawValue>(text) {
                 Ok(_) => Self::Whole(text),
@@ -508,6 +508,15 @@ mod tests {
             "{encoded}"
         );
         assert!(!encoded.contains("tool_use"), "{encoded}");
+        // Only JSON's white space may stand around an object.
+        for input in ["{]", "\u{a0}{}", "7"] {
+            let encoded = encode_message(&message(call(input)), "i", "m");
+            let encoded = String::from_utf8(encoded).unwrap();
+            assert!(
+                encoded.contains("\"stop_reason\":\"end_turn\"") && !encoded.contains("tool_use"),
+                "{encoded}"
+            );
+        }
         let encoded = String::from_utf8(encode_message(&message(call("")), "i", "m")).unwrap();
         assert!(
             encoded.contains("\"input\":{}") && encoded.contains("\"stop_reason\":\"tool_use\""),

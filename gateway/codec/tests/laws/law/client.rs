@@ -24,6 +24,9 @@ pub(crate) enum Answer {
 /// The member in which a block of an unknown kind keeps its deltas.
 pub(crate) const DELTAS: &str = "deltas";
 
+/// White space as JSON has it.
+pub(crate) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// Whether frames must name their type in the `event` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Events {
@@ -226,6 +229,7 @@ impl Client {
             .and_then(Value::as_object_mut);
         let block = std::mem::take(block.ok_or("a block is no object")?);
         match &*text_of(&block, "type")? {
+            "" => return Err("a block without a type".into()),
             "text" => {
                 text_of(&block, "text")?;
             }
@@ -260,6 +264,9 @@ impl Client {
         };
         let at = text_of(block, "type")?;
         let kind = text_of(&delta, "type")?;
+        if kind.is_empty() {
+            return Err("a delta without a type".into());
+        }
         if !matches!(&*at, "text" | "thinking" | "tool_use") {
             let deltas = block.entry(DELTAS).or_insert(json!([]));
             let deltas = deltas
@@ -307,7 +314,8 @@ impl Client {
         let Some(Open { mut block, input }) = self.open.take() else {
             return Err("no block is open".into());
         };
-        if !input.is_empty() {
+        // Blank arguments are none.
+        if !input.trim_matches(BLANKS).is_empty() {
             let is_json = serde_json::from_str::<&RawValue>(&input).is_ok();
             let value = match serde_json::from_str(&input) {
                 Ok(value) => value,

@@ -154,7 +154,8 @@ fn response_format<'a>(
             let schema = format.take_object("json_schema", at)?;
             let mut schema = required(schema, at, "json_schema")?;
             let at = &at.key("json_schema");
-            request.output_schema = Some(required(schema.take("schema"), at, "schema")?);
+            let raw = schema.take_raw_object("schema", at)?;
+            request.output_schema = Some(required(raw, at, "schema")?);
             schema.take_bool("strict", at)?;
             keep(&mut request.extras, at, schema.rest());
         }
@@ -639,6 +640,11 @@ mod tests {
             r#""response_format":{"type":"json_schema"}"#,
             schema,
             "response_format.json_schema: required, and missing",
+        );
+        check_member(
+            r#""response_format":{"type":"json_schema","json_schema":{"schema":"s"}}"#,
+            schema,
+            "response_format.json_schema.schema: expected an object, got a string",
         );
     }
 
