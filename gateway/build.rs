@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 4] = [
+const HOOKS: [&str; 5] = [
     "cap-max-tokens",
     "drop-params",
     "force-stream",
     "inject-usage",
+    "rename-model",
 ];
 
 fn main() {
