@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 5] = [
+const HOOKS: [&str; 6] = [
     "cap-max-tokens",
     "drop-params",
     "force-stream",
     "inject-usage",
     "rename-model",
+    "strip-thinking",
 ];
 
 fn main() {
