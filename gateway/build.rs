@@ -4,13 +4,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 6] = [
+const HOOKS: [&str; 7] = [
     "cap-max-tokens",
     "drop-params",
     "force-stream",
     "inject-usage",
     "rename-model",
     "strip-thinking",
+    "think-tags",
 ];
 
 fn main() {
