@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 7] = [
+const HOOKS: [&str; 8] = [
     "cap-max-tokens",
     "drop-params",
     "force-stream",
@@ -12,6 +12,7 @@ const HOOKS: [&str; 7] = [
     "rename-model",
     "strip-thinking",
     "think-tags",
+    "tool-rescue",
 ];
 
 fn main() {
