@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 8] = [
+const HOOKS: [&str; 9] = [
     "cap-max-tokens",
     "drop-params",
+    "fold-system",
     "force-stream",
     "inject-usage",
     "rename-model",
