@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 10] = [
+const HOOKS: [&str; 11] = [
     "cap-max-tokens",
     "drop-params",
     "fold-system",
     "force-stream",
     "inject-usage",
+    "long-context",
     "redact",
     "rename-model",
     "strip-thinking",
