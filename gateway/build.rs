@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 11] = [
+const HOOKS: [&str; 12] = [
     "cap-max-tokens",
+    "cost-cap",
     "drop-params",
     "fold-system",
     "force-stream",
