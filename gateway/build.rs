@@ -4,11 +4,19 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The folders of `hooks/` that ship inside the binary.
-const HOOKS: [&str; 4] = [
+const HOOKS: [&str; 12] = [
     "cap-max-tokens",
+    "cost-cap",
     "drop-params",
+    "fold-system",
     "force-stream",
     "inject-usage",
+    "long-context",
+    "redact",
+    "rename-model",
+    "strip-thinking",
+    "think-tags",
+    "tool-rescue",
 ];
 
 fn main() {

@@ -1,6 +1,7 @@
 //! The call at hand, as hooks reach it.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,7 +60,8 @@ impl Call<'_> {
         self.attribute("model").unwrap_or_default()
     }
 
-    /// A number about the call: `request-bytes`, `answer-bytes`.
+    /// A number about the call: `request-bytes`, `answer-bytes`, `input-tokens` (an
+    /// estimate).
     pub fn measure(&self, name: &str) -> Option<f64> {
         match &self.0 {
             Host::Gateway => current::measure(name),
@@ -79,6 +81,15 @@ impl Call<'_> {
     /// Whether there is a value at a JSON pointer.
     pub fn has(&self, pointer: &str) -> Result<bool, Failure> {
         Ok(self.get::<serde::de::IgnoredAny>(pointer)?.is_some())
+    }
+
+    /// How many members or items the object or array at a JSON pointer has; none if
+    /// there is neither. Cheaper than reading it.
+    pub fn len(&self, pointer: &str) -> Result<Option<usize>, Failure> {
+        match &self.0 {
+            Host::Gateway => Ok(document::count(pointer)?.map(|count| count as usize)),
+            Host::Test(test) => Ok(test.len(pointer)),
+        }
     }
 
     /// Put a value at a JSON pointer; `/list/-` appends.
@@ -145,6 +156,15 @@ impl Call<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The time, in milliseconds since 1970 (UTC).
+    pub fn now_ms(&self) -> u64 {
+        let now = match &self.0 {
+            Host::Gateway => SystemTime::now().duration_since(UNIX_EPOCH),
+            Host::Test(test) => return test.now_ms,
+        };
+        now.map_or(0, |now| now.as_millis() as u64)
     }
 
     /// The targets of the call's route, in the order in which they would be tried:

@@ -37,15 +37,18 @@
 //! - Edits take effect when the stage returns [`Verdict::Next`]; after an error
 //!   or a panic none does.
 //! - An instance serves many calls, one after the other. What must outlive a
-//!   stage within a call goes into [`Call::set_note`]; nothing outlives a call.
+//!   stage within a call goes into [`Call::set_note`], what outlives a call is
+//!   kept ([`Call::keep`], [`Call::increment`]).
 //! - What a hook may see is granted by the operator. Without a grant,
 //!   everything that was said, and every header, is closed.
 
 #[doc(hidden)]
 pub mod bindings;
 mod call;
+mod event;
 #[doc(hidden)]
 pub mod export;
+mod patterns;
 pub mod testing;
 
 use serde::de::DeserializeOwned;
@@ -57,6 +60,8 @@ pub use bindings::on_stream::exports::sluice::hooks::on_stream::{
     Action, Ending, Event, Kind, Kinds,
 };
 pub use call::{Call, Failure, Target};
+pub use event::held_back;
+pub use patterns::{Patterns, glob, matched};
 pub use sluice_hook_macros::hook;
 
 /// What a stage decides. A verdict that its stage does not know is a failure.
@@ -169,79 +174,58 @@ pub trait Hook: DeserializeOwned {
     }
 }
 
-/// A hook's state for one answer.
+/// A hook's state for one answer, streamed or not: a whole answer comes as the
+/// same events, its texts in one piece each.
+///
+/// Write [`on_event`](Watcher::on_event) to look at one event after the other;
+/// or `on_events`, if whole batches are to be left untouched, or the answer ended.
+///
+/// ```
+/// use sluice_hook_sdk::{Call, Event, Failure, Kind, Kinds, Watcher};
+///
+/// /// Says everything louder.
+/// struct Louder;
+///
+/// impl Watcher for Louder {
+///     fn wants(&self) -> Kinds {
+///         Kinds::TEXT
+///     }
+///
+///     fn on_event(&mut self, event: Event, out: &mut Vec<Event>) -> Result<(), Failure> {
+///         let text = event.text.unwrap_or_default().to_uppercase();
+///         out.push(Event::text(event.block, text));
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// Text comes in pieces of any size, so a watcher that looks for something in it
+/// must find it across their borders: hold back what may be its beginning
+/// ([`held_back`]), and give it out with the rest, or when the block ends.
+/// [`TestCall::answer`](testing::TestCall::answer) cuts an answer in every way and
+/// checks that the outcome is the same.
 pub trait Watcher {
     /// The kinds of events to be shown; the others pass by untouched.
     fn wants(&self) -> Kinds;
 
-    /// Events of those kinds: one, or several that arrived together.
-    fn on_events(&mut self, call: &mut Call<'_>, events: Vec<Event>) -> Result<Action, Failure>;
+    /// One event of those kinds; what is put into `out` takes its place: nothing
+    /// swallows it or holds it back, more inserts.
+    fn on_event(&mut self, event: Event, out: &mut Vec<Event>) -> Result<(), Failure> {
+        out.push(event);
+        Ok(())
+    }
 
-    /// After the last event: what was held back.
+    /// Events of those kinds: one, or several that arrived together.
+    fn on_events(&mut self, _call: &mut Call<'_>, events: Vec<Event>) -> Result<Action, Failure> {
+        let mut out = Vec::with_capacity(events.len());
+        for event in events {
+            self.on_event(event, &mut out)?;
+        }
+        Ok(Action::Emit(out))
+    }
+
+    /// After the last event: what was held back. It goes ahead of the `stop`.
     fn finish(&mut self, _call: &mut Call<'_>, _ending: Ending) -> Result<Vec<Event>, Failure> {
         Ok(Vec::new())
-    }
-}
-
-impl Event {
-    /// A piece of text of block `block`.
-    pub fn text(block: u32, text: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::Text,
-            block,
-            text: Some(text.into()),
-            data: None,
-        }
-    }
-
-    /// Token counts: Anthropic's `usage` object.
-    pub fn usage(usage: &serde_json::Value) -> Self {
-        Self {
-            kind: Kind::Usage,
-            block: 0,
-            text: None,
-            data: Some(usage.to_string()),
-        }
-    }
-
-    /// The event's `data`, parsed; `null` if there is none.
-    pub fn data(&self) -> serde_json::Value {
-        let data = self
-            .data
-            .as_deref()
-            .and_then(|data| serde_json::from_str(data).ok());
-        data.unwrap_or(serde_json::Value::Null)
-    }
-}
-
-/// Whether `name` matches `pattern`, in which `*` stands for any characters.
-pub fn glob(pattern: &str, name: &str) -> bool {
-    let Some((head, tail)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(rest) = name.strip_prefix(head) else {
-        return false;
-    };
-    (0..=rest.len())
-        .filter(|at| rest.is_char_boundary(*at))
-        .any(|at| glob(tail, &rest[at..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_stand_for_anything() {
-        for (pattern, name, expected) in [
-            ("kimi-*", "kimi-k2", true),
-            ("*", "", true),
-            ("a*b*", "axxbyy", true),
-            ("a*b", "axxc", false),
-            ("a", "ab", false),
-            ("*ü", "xü", true),
-        ] {
-            assert_eq!(glob(pattern, name), expected, "{pattern} {name}");
-        }
     }
 }

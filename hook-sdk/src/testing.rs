@@ -1,11 +1,17 @@
 //! Native tests of hooks: a call in memory, everything granted.
 
+mod answer;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::call::Host;
-use crate::{Action, Call, Ending, Event, Failure, Hook, Kinds, Target, Watcher};
+use crate::{Action, Call, Ending, Event, Failure, Hook, Kind, Kinds, Target, Watcher};
+
+/// Largest piece that [`TestCall::answer`] cuts texts into, in characters: beyond
+/// the marks that hooks look for, whole texts are the more telling case.
+const PIECE_MAX: usize = 16;
 
 /// A call for a test.
 #[derive(Debug, Default)]
@@ -16,6 +22,7 @@ pub struct TestCall {
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) targets: Vec<Target>,
     pub(crate) kept: BTreeMap<String, Vec<u8>>,
+    pub(crate) now_ms: u64,
     body: Value,
 }
 
@@ -44,6 +51,18 @@ impl TestCall {
         self
     }
 
+    /// With a header of the client's request.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// At this time, in milliseconds since 1970; 0 by default.
+    pub fn at(mut self, now_ms: u64) -> Self {
+        self.now_ms = now_ms;
+        self
+    }
+
     /// With a target of the route, behind those that there are.
     pub fn target(mut self, upstream: &str, model: &str) -> Self {
         self.targets.push(Target {
@@ -69,8 +88,30 @@ impl TestCall {
         self.body.to_string()
     }
 
+    /// What becomes of an answer, in Anthropic's form, that passes the hook's
+    /// watcher; with its texts whole, and cut into pieces of every size.
+    ///
+    /// # Panics
+    /// If it matters how the answer is cut.
+    pub fn answer(&mut self, hook: &impl Hook, answer: &Value) -> Result<Value, Failure> {
+        let whole = answer::gather(&self.stream(hook, &[answer::split(answer, 0)])?);
+        for size in 1..=PIECE_MAX {
+            let events = answer::split(answer, size);
+            let batches = [
+                vec![events.clone()],
+                events.into_iter().map(|event| vec![event]).collect(),
+            ];
+            for batches in batches {
+                let cut = answer::gather(&self.stream(hook, &batches)?);
+                assert_eq!(cut, whole, "in pieces of {size} characters");
+            }
+        }
+        Ok(whole)
+    }
+
     /// Pass events through a hook's watcher, one batch after the other, and
-    /// gather what comes out, the flush at the end included.
+    /// gather what comes out as the gateway does: what the watcher holds back to
+    /// the end goes ahead of the `stop`.
     pub fn stream(
         &mut self,
         hook: &impl Hook,
@@ -79,30 +120,44 @@ impl TestCall {
         let Some(mut watcher) = hook.on_stream(&mut self.call())? else {
             return Ok(batches.concat());
         };
-        let mut out = Vec::new();
+        let wants = watcher.wants();
+        let (mut out, mut last) = (Vec::new(), Vec::new());
         for batch in batches {
-            for event in batch {
-                if !watcher.wants().contains(kind_flag(event)) {
-                    out.push(event.clone());
-                    continue;
+            for run in
+                batch.chunk_by(|a, b| wants.contains(kind_flag(a)) && wants.contains(kind_flag(b)))
+            {
+                let mut run = run.to_vec();
+                if wants.contains(kind_flag(&run[0])) {
+                    match watcher.on_events(&mut self.call(), run.clone())? {
+                        Action::Keep => {}
+                        Action::Emit(events) => run = events,
+                        Action::End(_) => return Ok(out),
+                    }
                 }
-                match watcher.on_events(&mut self.call(), vec![event.clone()])? {
-                    Action::Keep => out.push(event.clone()),
-                    Action::Emit(events) => out.extend(events),
-                    Action::End(_) => return Ok(out),
-                }
+                let end = run.iter().position(is_end).unwrap_or(run.len());
+                last.extend(run.split_off(end));
+                out.append(&mut run);
             }
         }
-        out.extend(Watcher::finish(
-            &mut *watcher,
-            &mut self.call(),
-            Ending::Complete,
-        )?);
+        let ending = match last.iter().any(|event| event.kind == Kind::Stop) {
+            true => Ending::Complete,
+            false => Ending::UpstreamFailed,
+        };
+        out.extend(Watcher::finish(&mut *watcher, &mut self.call(), ending)?);
+        out.append(&mut last);
         Ok(out)
     }
 
     pub(crate) fn get(&self, pointer: &str) -> Option<String> {
         self.body.pointer(pointer).map(Value::to_string)
+    }
+
+    pub(crate) fn len(&self, pointer: &str) -> Option<usize> {
+        match self.body.pointer(pointer)? {
+            Value::Array(items) => Some(items.len()),
+            Value::Object(members) => Some(members.len()),
+            _ => None,
+        }
     }
 
     pub(crate) fn set(&mut self, pointer: &str, json: &str) -> Result<(), Failure> {
@@ -151,6 +206,86 @@ impl TestCall {
     }
 }
 
+fn is_end(event: &Event) -> bool {
+    matches!(event.kind, Kind::Stop | Kind::Error)
+}
+
 fn kind_flag(event: &Event) -> Kinds {
     Kinds::from_bits_retain(1 << event.kind as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Holds;
+
+    /// Holds all text back, to the end.
+    struct Holding(String);
+
+    impl Hook for Holds {
+        fn on_stream(&self, _call: &mut Call<'_>) -> Result<Option<Box<dyn Watcher>>, Failure> {
+            Ok(Some(Box::new(Holding(String::new()))))
+        }
+    }
+
+    impl Watcher for Holding {
+        fn wants(&self) -> Kinds {
+            Kinds::TEXT | Kinds::STOP
+        }
+
+        fn on_event(&mut self, event: Event, out: &mut Vec<Event>) -> Result<(), Failure> {
+            match event.kind {
+                Kind::Text => self.0.push_str(event.text.as_deref().unwrap_or("")),
+                _ => out.push(event),
+            }
+            Ok(())
+        }
+
+        fn finish(&mut self, _call: &mut Call<'_>, how: Ending) -> Result<Vec<Event>, Failure> {
+            Ok(vec![Event::text(9, format!("{how:?}: {}", self.0))])
+        }
+    }
+
+    #[test]
+    fn what_is_held_to_the_end_goes_ahead_of_the_stop() {
+        let mut test = TestCall::new("{}");
+        let stopped = [
+            vec![Event::text(0, "a"), Event::text(0, "b")],
+            vec![Event::stop("end_turn")],
+        ];
+        let expected = [
+            Event::text(9, "Ending::Complete: ab"),
+            Event::stop("end_turn"),
+        ];
+        let out = test.stream(&Holds, &stopped).unwrap();
+        assert_eq!(format!("{out:?}"), format!("{expected:?}"));
+        let broken = test.stream(&Holds, &stopped[..1]).unwrap();
+        assert!(format!("{broken:?}").contains("UpstreamFailed: ab"));
+    }
+
+    #[test]
+    #[should_panic(expected = "in pieces of 1 characters")]
+    fn a_watcher_that_counts_pieces_is_found_out() {
+        struct Counting;
+        impl Watcher for Counting {
+            fn wants(&self) -> Kinds {
+                Kinds::TEXT
+            }
+            fn on_event(&mut self, event: Event, out: &mut Vec<Event>) -> Result<(), Failure> {
+                out.push(Event::text(event.block, "x"));
+                Ok(())
+            }
+        }
+        #[derive(serde::Deserialize)]
+        struct Counts;
+        impl Hook for Counts {
+            fn on_stream(&self, _call: &mut Call<'_>) -> Result<Option<Box<dyn Watcher>>, Failure> {
+                Ok(Some(Box::new(Counting)))
+            }
+        }
+        let answer = serde_json::json!({ "content": [{ "type": "text", "text": "two" }] });
+        let _ = TestCall::new("{}").answer(&Counts, &answer);
+    }
 }

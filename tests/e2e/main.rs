@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_input;
+mod bundled;
 mod dialects;
 mod embedded;
 mod endpoints;

@@ -173,16 +173,18 @@ fn every_guest_is_built_and_every_bundled_hook_is_documented() {
     {
         let readme = hook.path().join("README.md");
         assert!(readme.is_file(), "{} is missing", readme.display());
-        let source = std::fs::read_to_string(hook.path().join("src/lib.rs")).expect("text");
-        let hook_alone = code(source.split("#[cfg(test)]").next().unwrap_or(""));
-        let lines = hook_alone
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .count();
-        assert!(
-            lines <= 62,
-            "{} is no template any more: {lines} lines",
-            hook.path().display()
-        );
+        for (file, text) in sources(&hook.path().join("src")) {
+            let alone = code(text.split("#[cfg(test)]").next().unwrap_or(""));
+            let lines = alone.lines().filter(|line| !line.trim().is_empty());
+            // A hook is a template. Its schema takes twenty lines; what needs more, a
+            // parser or a state machine, is a file of its own, on one screen or two.
+            let most = if file == "lib.rs" { 85 } else { 170 };
+            let lines = lines.count();
+            assert!(
+                lines <= most,
+                "{}/src/{file} is no template any more: {lines} lines",
+                hook.path().display()
+            );
+        }
     }
 }
