@@ -37,6 +37,10 @@ pub(crate) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr:
 /// and JavaScript hooks start at a tenth of it.
 pub(crate) const HOOK_MEMORY_BYTES_CEILING: usize = 256 << 20;
 
+/// What the store in memory holds when nothing is said, in bytes: a small part of
+/// the memory that a gateway has.
+pub(crate) const KV_MEMORY_BYTES_MAX: u64 = 64 << 20;
+
 /// A configuration, and what is worth knowing about its file.
 #[derive(Debug)]
 pub struct Loaded {
@@ -356,6 +360,66 @@ pub struct Hooks {
     pub folder: Option<PathBuf>,
     /// Hooks in the order they run on requests (answers run in reverse).
     pub chain: Vec<HookEntry>,
+    /// Where they keep what outlives a call.
+    pub kv: Kv,
+}
+
+/// Where hooks keep what outlives a call.
+#[derive(Clone, Debug, Default)]
+pub struct Kv {
+    /// The store.
+    pub store: KvStore,
+    /// Where it is written, for messages: `sluice.yaml:12: hooks.kv`.
+    pub place: String,
+}
+
+/// A store of keys and values, with what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KvStore {
+    /// In the process: gone when it ends.
+    Memory {
+        /// Keys and values of all hooks, in bytes.
+        bytes_max: usize,
+    },
+    /// In a file.
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Keys and values of all hooks, in bytes.
+        bytes_max: usize,
+    },
+    /// On a Redis or Valkey server, which several gateways may share.
+    Redis {
+        /// `redis://` or `rediss://`, perhaps with a password.
+        url: Secret,
+    },
+}
+
+impl KvStore {
+    /// Its name in the file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Memory { .. } => "memory",
+            Self::Disk { .. } => "disk",
+            Self::Redis { .. } => "redis",
+        }
+    }
+
+    /// The file that it writes, if it does.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disk { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl Default for KvStore {
+    fn default() -> Self {
+        Self::Memory {
+            bytes_max: KV_MEMORY_BYTES_MAX as usize,
+        }
+    }
 }
 
 /// One hook's place in the chain, and the terms it runs on.

@@ -12,6 +12,7 @@ use super::bindings::EveryStage;
 use super::state::State;
 use super::terms::Services;
 use crate::config::HOOK_MEMORY_BYTES_CEILING;
+use crate::kv::Stores;
 
 /// How often running hooks yield and look at their deadline. Shorter costs
 /// every guest loop, longer lets an endless one overstay.
@@ -30,6 +31,8 @@ pub struct Engine {
     pub(super) linker: Linker<State>,
     /// What hooks are lent.
     pub services: Services,
+    /// Where hooks can keep what outlives a call.
+    pub(super) stores: Stores,
     ticker: Option<JoinHandle<()>>,
     stopped: Arc<AtomicBool>,
 }
@@ -41,8 +44,8 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Start the engine.
-    pub fn new() -> wasmtime::Result<Arc<Self>> {
+    /// Start the engine, for hooks that use `stores`.
+    pub fn new(stores: Stores) -> wasmtime::Result<Arc<Self>> {
         let wasm = wasmtime::Engine::new(&config(pooling())).or_else(|error| {
             tracing::warn!(%error, "No address space for the instance pool; hooks will start more slowly.");
             wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand))
@@ -68,6 +71,7 @@ impl Engine {
             wasm,
             linker,
             services: Services::default(),
+            stores,
             ticker: Some(ticker),
             stopped,
         }))

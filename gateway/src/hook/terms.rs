@@ -7,24 +7,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::config::HookEntry;
-use crate::kv::{Memory, Store};
+use crate::kv::Store;
 use crate::metrics::Metrics;
 
 /// Lines a second that one hook may write into the log: enough for one a call of
 /// a busy gateway, and no flood.
 const LINES_PER_SECOND_MAX: u32 = 100;
 
-/// What the in-memory store holds at most, of all hooks, in bytes.
-const KV_BYTES_MAX: usize = 64 << 20;
-
 /// Records of ended calls that may wait for their hooks.
 const COMPLETIONS_MAX: usize = 256;
 
 /// What the gateway lends to hooks.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Services {
-    /// Keys and values of all hooks.
-    pub kv: Arc<dyn Store>,
     /// Numbers of all hooks, and of the gateway.
     pub metrics: Metrics,
     /// Calls whose records are shown to hooks at once, or wait for it.
@@ -34,7 +29,6 @@ pub struct Services {
 impl Default for Services {
     fn default() -> Self {
         Self {
-            kv: Arc::new(Memory::new(KV_BYTES_MAX)),
             metrics: Metrics::default(),
             completions: Arc::new(Semaphore::new(COMPLETIONS_MAX)),
         }
@@ -47,6 +41,8 @@ pub(super) struct Terms {
     /// The hook's configuration, JSON text.
     pub(super) config: String,
     pub(super) services: Services,
+    /// Keys and values of all hooks.
+    pub(super) kv: Arc<dyn Store>,
     lines: Mutex<Lines>,
 }
 
@@ -58,7 +54,7 @@ struct Lines {
 }
 
 impl Terms {
-    pub(super) fn new(entry: HookEntry, services: Services) -> Self {
+    pub(super) fn new(entry: HookEntry, services: Services, kv: Arc<dyn Store>) -> Self {
         let config = if entry.config.is_null() {
             "{}".to_owned()
         } else {
@@ -68,6 +64,7 @@ impl Terms {
             entry,
             config,
             services,
+            kv,
             lines: Mutex::new(Lines {
                 since: Instant::now(),
                 written: 0,
@@ -107,11 +104,12 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kv::Memory;
 
     #[test]
     fn a_flood_of_lines_is_dammed() {
         let entry = HookEntry::named("h", "here");
-        let terms = Terms::new(entry, Services::default());
+        let terms = Terms::new(entry, Services::default(), Arc::new(Memory::new(0)));
         let written = (0..10_000).filter(|_| terms.may_write_line()).count();
         // The clock may turn to the next second in between.
         assert!((100..=300).contains(&written), "{written}");
