@@ -179,7 +179,7 @@ type Tell = Box<dyn FnOnce(Result<(), KvError>) + Send>;
 /// An open file, and the thread that writes it. Dropping it waits for both.
 #[derive(Debug)]
 pub(super) struct File {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     jobs: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -227,7 +227,7 @@ impl Drop for File {
 }
 
 /// The file as it is open now.
-struct State {
+pub(super) struct State {
     path: PathBuf,
     /// None after a failure, until it can be opened again.
     database: RwLock<Option<Database>>,
@@ -257,8 +257,8 @@ impl State {
         Ok(live.map(|(_, value)| value.to_vec()))
     }
 
-    /// One transaction with all of `jobs`.
-    fn transact(&self, jobs: Vec<Job>) -> Result<(), KvError> {
+    /// One transaction with all of `jobs`: whether there is more to sweep.
+    fn transact(&self, jobs: Vec<Job>) -> Result<bool, KvError> {
         let mut told = Vec::with_capacity(jobs.len());
         let committed = {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
@@ -270,9 +270,24 @@ impl State {
         let committed = committed
             .map_err(|error| KvError::Unavailable(format!("the store's file failed: {error}")));
         for tell in told {
-            tell(committed.clone());
+            tell(committed.clone().map(drop));
         }
         committed
+    }
+
+    /// What the entries take up by the last transaction.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        let database = self.database.read().unwrap();
+        let read = database.as_ref().unwrap().begin_read().unwrap();
+        let totals = read.open_table(TOTALS).unwrap();
+        totals.get(BYTES).unwrap().map_or(0, |bytes| bytes.value())
+    }
+
+    /// As after a failure.
+    #[cfg(test)]
+    pub(super) fn close(&self) {
+        *self.database.write().unwrap() = None;
     }
 
     /// Close and open: after a failure the file answers nothing else.
@@ -286,9 +301,10 @@ impl State {
     }
 }
 
-fn commit(database: &Database, jobs: Vec<Job>, told: &mut Vec<Tell>) -> Result<(), redb::Error> {
+fn commit(database: &Database, jobs: Vec<Job>, told: &mut Vec<Tell>) -> Result<bool, redb::Error> {
+    let is_idle = jobs.is_empty();
     let transaction = database.begin_write()?;
-    {
+    let swept = {
         let mut tables = Tables::of(&transaction)?;
         let mut broken = None;
         for job in jobs {
@@ -299,27 +315,38 @@ fn commit(database: &Database, jobs: Vec<Job>, told: &mut Vec<Tell>) -> Result<(
         if let Some(why) = broken {
             return Err(why.into());
         }
-        tables.sweep(SWEEP_MAX)?;
+        let swept = tables.sweep(SWEEP_MAX)?;
         transaction
             .open_table(TOTALS)?
             .insert(BYTES, tables.bytes)?;
+        swept
+    };
+    match is_idle && swept == 0 {
+        true => transaction.abort()?,
+        false => transaction.commit()?,
     }
-    Ok(transaction.commit()?)
+    Ok(swept == SWEEP_MAX)
 }
 
 /// The thread that writes, until nobody can send it anything.
 fn write(state: &State, queue: &Receiver<Job>) {
+    let mut wait = SWEEP_EVERY;
     loop {
-        let mut jobs = match queue.recv_timeout(SWEEP_EVERY) {
+        let mut jobs = match queue.recv_timeout(wait) {
             Ok(job) => vec![job],
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
         jobs.extend(queue.try_iter().take(BATCH_MAX - jobs.len()));
-        if let Err(why) = state.transact(jobs) {
-            tracing::error!(file = %state.path.display(), "{why}.");
-            state.reopen();
-        }
+        wait = match state.transact(jobs) {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => SWEEP_EVERY,
+            Err(why) => {
+                tracing::error!(file = %state.path.display(), "{why}.");
+                state.reopen();
+                SWEEP_EVERY
+            }
+        };
     }
 }
 
@@ -401,9 +428,8 @@ impl<'t> Tables<'t> {
     }
 
     fn put(&mut self, key: &str, value: &[u8], expires: u64) -> Result<(), Fault> {
-        if !self.has_room(key, value)? {
-            while self.sweep(SWEEP_MAX)? {}
-            if !self.has_room(key, value)? {
+        while !self.has_room(key, value)? {
+            if self.sweep(SWEEP_MAX)? == 0 {
                 return Err(full(self.bytes_max).into());
             }
         }
@@ -435,16 +461,16 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Remove what has expired, at most `most`; false once none is left.
-    fn sweep(&mut self, most: usize) -> Result<bool, StorageError> {
+    /// Remove what has expired, at most `most`: how many there were.
+    fn sweep(&mut self, most: usize) -> Result<usize, StorageError> {
         let now = now_ms();
-        for _ in 0..most {
+        for swept in 0..most {
             match self.first_expiry()? {
                 Some((expires, key)) if expires <= now => self.remove(&key)?,
-                _ => return Ok(false),
+                _ => return Ok(swept),
             }
         }
-        Ok(true)
+        Ok(most)
     }
 
     fn first_expiry(&self) -> Result<Option<(u64, String)>, StorageError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::disk::File;
 use super::{Disk, Memory, Redis, Store};
-use crate::config::KvStore;
+use crate::config::{KV_MEMORY_BYTES_MAX, KvStore};
 
 /// The stores that are open.
 #[derive(Debug, Default)]
@@ -51,12 +51,13 @@ impl Stores {
         {
             return Ok(store);
         }
+        if self.is_rehearsal {
+            rehearse(settings)?;
+            return Ok(Arc::new(Memory::new(KV_MEMORY_BYTES_MAX as usize)));
+        }
         let store: Arc<dyn Store> = match settings {
             KvStore::Memory { bytes_max } => Arc::new(Memory::new(*bytes_max)),
-            KvStore::Disk { path, bytes_max } => match self.is_rehearsal {
-                true => Arc::new(rehearse(path, *bytes_max)?),
-                false => Arc::new(Disk::new(open.file(path)?, *bytes_max)),
-            },
+            KvStore::Disk { path, bytes_max } => Arc::new(Disk::new(open.file(path)?, *bytes_max)),
             KvStore::Redis { url } => Arc::new(Redis::new(url)?),
         };
         open.stores.push((settings.clone(), Arc::downgrade(&store)));
@@ -77,13 +78,17 @@ impl Open {
     }
 }
 
-/// What a file's place alone can tell, and memory for it.
-fn rehearse(path: &Path, bytes_max: usize) -> Result<Memory, String> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if folder.is_some_and(|folder| !folder.is_dir()) || path.is_dir() {
-        return Err(format!("no file can be at `{}`", path.display()));
+/// What the settings alone can tell.
+fn rehearse(settings: &KvStore) -> Result<(), String> {
+    match settings {
+        KvStore::Memory { .. } => Ok(()),
+        KvStore::Disk { path, .. } => {
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+            if folder.is_some_and(|folder| !folder.is_dir()) || path.is_dir() {
+                return Err(format!("no file can be at `{}`", path.display()));
+            }
+            Ok(())
+        }
+        KvStore::Redis { url } => Redis::new(url).map(drop),
     }
-    Ok(Memory::new(bytes_max))
 }

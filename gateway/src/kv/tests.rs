@@ -189,6 +189,43 @@ async fn what_is_no_store_is_not_overwritten() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "my only copy");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn disk_is_opened_again_after_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = disk(&folder.path().join("kv.redb"), 1 << 20);
+    assert_eq!(store.increment("n", 1, None).await, Ok(1));
+    store.file.state.close();
+    let failed = store.increment("n", 1, None).await;
+    assert!(matches!(failed, Err(KvError::Unavailable(_))), "{failed:?}");
+    assert_eq!(store.increment("n", 1, None).await, Ok(2));
+    assert_eq!(store.get("n").await, Ok(Some(b"2".into())));
+}
+
+/// What has expired leaves the file, however much of it there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn disk_is_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = disk(&folder.path().join("kv.redb"), 1 << 20);
+    let names: Vec<_> = (0..1_000).map(|at| format!("gone {at}")).collect();
+    let setting = names
+        .iter()
+        .map(|name| store.set(name, vec![0; 100], Some(0)));
+    assert!(join_all(setting).await.iter().all(Result::is_ok));
+    store
+        .set("stays", vec![0; 100], Some(600_000))
+        .await
+        .unwrap();
+    let left = size("stays", 100) as u64;
+    let swept = async {
+        while store.file.state.bytes() != left {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, swept)
+        .await
+        .expect("it is swept");
+}
+
 // === redis ===
 
 /// A server on a free port of loopback; dropping it ends it.
