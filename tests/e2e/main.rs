@@ -5,6 +5,7 @@ mod bad_input;
 mod dialects;
 mod embedded;
 mod endpoints;
+mod errands;
 mod hooks;
 mod reload;
 mod requests;

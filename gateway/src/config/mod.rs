@@ -11,6 +11,7 @@ mod accent;
 mod catalogue;
 mod diagnostic;
 mod document;
+mod hosts;
 mod litellm;
 mod native;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod variables;
 pub mod watch;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use hosts::HostGrant;
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -488,6 +490,13 @@ pub struct HookLimits {
     pub calls_per_instance_max: u32,
     /// What one stage may write into a body or a stream, in bytes.
     pub output_bytes_max: usize,
+    /// Time for one request of its own, until the answer's end, in ms; it does not
+    /// count as the hook's own.
+    pub http_time_ms: u64,
+    /// Requests of its own in one stage.
+    pub http_requests_max: u32,
+    /// Body of one such request, and of its answer, in bytes.
+    pub http_bytes_max: usize,
 }
 
 impl Default for HookLimits {
@@ -498,6 +507,10 @@ impl Default for HookLimits {
             instances_max: 1024,
             calls_per_instance_max: 10_000,
             output_bytes_max: 8 << 20,
+            // Longer than a call should have to wait for anything beside a model.
+            http_time_ms: 5_000,
+            http_requests_max: 8,
+            http_bytes_max: 1 << 20,
         }
     }
 }
@@ -533,6 +546,8 @@ pub struct Grants {
     pub kv: bool,
     /// Names of environment variables.
     pub env: Vec<String>,
+    /// Where it may send requests of its own.
+    pub http: Vec<HostGrant>,
 }
 
 /// Access to what was said.

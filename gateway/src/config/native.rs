@@ -8,8 +8,8 @@ use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
 use super::{
-    Config, Grants, HookEntry, HookLimits, Hooks, Isolation, KV_MEMORY_BYTES_MAX, Kv, KvStore,
-    Limits, Match, Models, OnFailure, OnLoss, Prompt, Route, Target, Upstream,
+    Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Kv,
+    KvStore, Limits, Match, Models, OnFailure, OnLoss, Prompt, Route, Target, Upstream,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
@@ -52,14 +52,17 @@ pub(super) mod settings {
         "grants",
     ];
     pub(in crate::config) const MATCH: [&str; 2] = ["models", "upstreams"];
-    pub(in crate::config) const HOOK_LIMITS: [&str; 5] = [
+    pub(in crate::config) const HOOK_LIMITS: [&str; 8] = [
         "time_ms",
         "memory_bytes_max",
         "instances_max",
         "calls_per_instance_max",
         "output_bytes_max",
+        "http_time_ms",
+        "http_requests_max",
+        "http_bytes_max",
     ];
-    pub(in crate::config) const GRANTS: [&str; 4] = ["headers", "prompt", "kv", "env"];
+    pub(in crate::config) const GRANTS: [&str; 5] = ["headers", "prompt", "kv", "env", "http"];
 }
 
 /// The folder that is watched for hooks when the file names none.
@@ -578,6 +581,13 @@ fn hook_limits(node: &Node<'_>) -> HookLimits {
         ))
         .unwrap_or(u32::MAX),
         output_bytes_max: size(count("output_bytes_max", default.output_bytes_max as u64)),
+        http_time_ms: count("http_time_ms", default.http_time_ms),
+        http_requests_max: u32::try_from(count(
+            "http_requests_max",
+            u64::from(default.http_requests_max),
+        ))
+        .unwrap_or(u32::MAX),
+        http_bytes_max: size(count("http_bytes_max", default.http_bytes_max as u64)),
     }
 }
 
@@ -600,5 +610,18 @@ fn grants(node: &Node<'_>) -> Grants {
             .unwrap_or_default(),
         kv: members.get("kv").and_then(Node::flag).unwrap_or(false),
         env: texts("env"),
+        http: members.get("http").map(hosts).unwrap_or_default(),
     }
+}
+
+fn hosts(node: &Node<'_>) -> Vec<HostGrant> {
+    let host = |node: &Node<'_>| {
+        let host = HostGrant::parse(node.text()?);
+        if host.is_none() {
+            let help = "write it as `api.example.com`, `*.example.com` or `10.0.0.5:8200`, without scheme and path";
+            node.error("not a host", Some(help.into()));
+        }
+        host
+    };
+    node.list().iter().filter_map(host).collect()
 }

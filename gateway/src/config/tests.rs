@@ -56,7 +56,7 @@ models:
   p: o
 hooks:
   chain:
-    - { hook: cap, on_failure: ignore, grants: { prompt: all } }
+    - { hook: cap, on_failure: ignore, grants: { prompt: all, http: [ok.example, http://h/] } }
     - { config: {} }
 ",
         &[
@@ -76,6 +76,7 @@ hooks:
             "f.yaml:16: models.p: the alias `o` leads back to itself",
             "f.yaml:19: hooks.chain[0].on_failure: `ignore` is not one of `skip`, `refuse`",
             "f.yaml:19: hooks.chain[0].grants.prompt: `all` is not one of `none`, `read`, `write`",
+            "f.yaml:19: hooks.chain[0].grants.http[1]: not a host; write it as `api.example.com`, `*.example.com` or `10.0.0.5:8200`, without scheme and path",
             "f.yaml:20: hooks.chain[1]: no `hook`; name a bundled hook, or a file of the folder without `.wasm`",
         ],
     );

@@ -54,6 +54,8 @@ impl Engine {
         // Every language's runtime imports some of WASI; all of it is there, and
         // leads nowhere: no files, no sockets, no variables.
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        // Its requests are looked at one by one.
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         EveryStage::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let ticker = std::thread::Builder::new()

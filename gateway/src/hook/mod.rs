@@ -11,6 +11,7 @@
 //! does wrong costs its own time and memory, and at worst its call.
 
 mod about;
+mod addresses;
 mod bindings;
 mod bundled;
 mod chain;
@@ -21,6 +22,7 @@ mod error;
 mod events;
 mod keys;
 mod module;
+mod outbound;
 mod pool;
 mod session;
 mod state;

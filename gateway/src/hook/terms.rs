@@ -4,8 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::outbound::Outbound;
 use crate::config::HookEntry;
 use crate::kv::Store;
 use crate::metrics::Metrics;
@@ -24,6 +26,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Calls whose records are shown to hooks at once, or wait for it.
     pub completions: Arc<Semaphore>,
+    /// Where connections of hooks live; without one they make none.
+    pub runtime: Option<Handle>,
 }
 
 impl Default for Services {
@@ -31,6 +35,7 @@ impl Default for Services {
         Self {
             metrics: Metrics::default(),
             completions: Arc::new(Semaphore::new(COMPLETIONS_MAX)),
+            runtime: Handle::try_current().ok(),
         }
     }
 }
@@ -43,6 +48,8 @@ pub(super) struct Terms {
     pub(super) services: Services,
     /// Keys and values of all hooks.
     pub(super) kv: Arc<dyn Store>,
+    /// Where its requests go.
+    pub(super) outbound: Outbound,
     lines: Mutex<Lines>,
 }
 
@@ -61,6 +68,7 @@ impl Terms {
             entry.config.to_string()
         };
         Self {
+            outbound: Outbound::new(&entry.grants.http, services.runtime.clone()),
             entry,
             config,
             services,
