@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The packages of `guests/`; a test checks that none is missing here.
-const GUESTS: [&str; 6] = [
+const GUESTS: [&str; 7] = [
     "guest-cap-to-seven",
+    "guest-errands",
     "guest-misbehave",
     "guest-response-only",
     "guest-scripted",

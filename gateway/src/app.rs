@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::hook::{Chain, Engine, HookInfo};
+use crate::kv::Stores;
 use crate::lessons::Lessons;
 use crate::snapshot::{Current, Snapshot};
 use crate::upstream::{Client, Endpoint};
@@ -114,7 +115,7 @@ impl App {
             generation: 1,
             ..ReloadState::default()
         });
-        let watcher = Watcher::new(&watched);
+        let watcher = Watcher::new(&watched, snapshot.config.hooks.kv.store.path());
         let current = Arc::new(Current::new(snapshot));
 
         let (stop, stopped) = oneshot::channel();
@@ -172,7 +173,8 @@ impl Builder {
             Source::Embedded => Some(demo::start().await.map_err(StartError::Demo)?),
             Source::File(_) => None,
         };
-        let engine = Engine::new().map_err(|error| StartError::Engine(error.to_string()))?;
+        let engine = Engine::new(Stores::default())
+            .map_err(|error| StartError::Engine(error.to_string()))?;
         Ok(Self {
             source,
             overrides,
@@ -297,7 +299,9 @@ async fn on_thread<T: Send + 'static, R: Send + 'static>(
 /// # Errors
 /// Whatever [`App::start`] would report, but for an address in use.
 pub fn check(source: Source, overrides: Overrides) -> Result<Vec<String>, StartError> {
-    let engine = Engine::new().map_err(|error| StartError::Engine(error.to_string()))?;
+    // A store may be in use by the gateway that runs.
+    let engine =
+        Engine::new(Stores::rehearsal()).map_err(|error| StartError::Engine(error.to_string()))?;
     // Nobody calls the demo's upstream; any address will do.
     let demo = matches!(source, Source::Embedded).then_some(SocketAddr::from(([127, 0, 0, 1], 1)));
     let builder = Builder {
@@ -331,7 +335,11 @@ async fn reload(
         let (returned, attempt) = on_thread((builder, old.clone(), seen), rebuild).await;
         builder = returned.0;
         let Some(attempt) = attempt else { continue };
-        watcher = Watcher::new(&attempt.watched);
+        let apart = match &attempt.built {
+            Ok((snapshot, _)) => &snapshot.config,
+            Err(_) => &old.config,
+        };
+        watcher = Watcher::new(&attempt.watched, apart.hooks.kv.store.path());
         seen = attempt.seen;
         match attempt.built {
             Ok((snapshot, notes)) => {
@@ -421,7 +429,15 @@ fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
             .map(described)
             .collect::<Vec<_>>()
     };
+    let store = |snapshot: &Snapshot| {
+        let store = &snapshot.config.hooks.kv.store;
+        // A server's address may hold a password.
+        let place = store.path().map(|path| format!(" {}", path.display()));
+        let state = format!("{}{}", store.name(), place.unwrap_or_default());
+        vec![("kv".to_owned(), state)]
+    };
     let mut lines = difference("model", &models(old), &models(new));
+    lines.extend(difference("store", &store(old), &store(new)));
     lines.extend(difference("hook", &hooks(old), &hooks(new)));
     lines
 }

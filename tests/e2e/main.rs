@@ -6,6 +6,7 @@ mod bundled;
 mod dialects;
 mod embedded;
 mod endpoints;
+mod errands;
 mod hooks;
 mod ledger;
 mod reload;

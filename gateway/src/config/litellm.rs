@@ -13,7 +13,7 @@ use super::accent;
 use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
-use super::{Config, HookEntry, Hooks, Limits, Match, Models, OnLoss, Route, Target, Upstream};
+use super::{Config, HookEntry, Hooks, Kv, Limits, Match, Models, OnLoss, Route, Target, Upstream};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 
@@ -298,6 +298,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
                 .into_iter()
                 .chain(native::default_chain())
                 .collect(),
+            kv: Kv::default(),
         },
         providers: None,
     }

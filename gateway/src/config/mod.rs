@@ -11,6 +11,7 @@ mod accent;
 mod catalogue;
 mod diagnostic;
 mod document;
+mod hosts;
 mod litellm;
 mod native;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod variables;
 pub mod watch;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use hosts::HostGrant;
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -36,6 +38,10 @@ pub(crate) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr:
 /// Most memory that a hook can be given, in bytes: the interpreters of Python
 /// and JavaScript hooks start at a tenth of it.
 pub(crate) const HOOK_MEMORY_BYTES_CEILING: usize = 256 << 20;
+
+/// What the store in memory holds when nothing is said, in bytes: a small part of
+/// the memory that a gateway has.
+pub(crate) const KV_MEMORY_BYTES_MAX: u64 = 64 << 20;
 
 /// A configuration, and what is worth knowing about its file.
 #[derive(Debug)]
@@ -356,6 +362,66 @@ pub struct Hooks {
     pub folder: Option<PathBuf>,
     /// Hooks in the order they run on requests (answers run in reverse).
     pub chain: Vec<HookEntry>,
+    /// Where they keep what outlives a call.
+    pub kv: Kv,
+}
+
+/// Where hooks keep what outlives a call.
+#[derive(Clone, Debug, Default)]
+pub struct Kv {
+    /// The store.
+    pub store: KvStore,
+    /// Where it is written, for messages: `sluice.yaml:12: hooks.kv`.
+    pub place: String,
+}
+
+/// A store of keys and values, with what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KvStore {
+    /// In the process: gone when it ends.
+    Memory {
+        /// Keys and values of all hooks, in bytes.
+        bytes_max: usize,
+    },
+    /// In a file.
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Keys and values of all hooks, in bytes.
+        bytes_max: usize,
+    },
+    /// On a Redis or Valkey server, which several gateways may share.
+    Redis {
+        /// `redis://` or `rediss://`, perhaps with a password.
+        url: Secret,
+    },
+}
+
+impl KvStore {
+    /// Its name in the file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Memory { .. } => "memory",
+            Self::Disk { .. } => "disk",
+            Self::Redis { .. } => "redis",
+        }
+    }
+
+    /// The file that it writes, if it does.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disk { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl Default for KvStore {
+    fn default() -> Self {
+        Self::Memory {
+            bytes_max: KV_MEMORY_BYTES_MAX as usize,
+        }
+    }
 }
 
 /// One hook's place in the chain, and the terms it runs on.
@@ -427,6 +493,13 @@ pub struct HookLimits {
     pub output_bytes_max: usize,
     /// What a watcher may hold back of an answer, or swallow, in bytes.
     pub held_bytes_max: usize,
+    /// Time for one request of its own, until the answer's end, in ms; it does not
+    /// count as the hook's own.
+    pub http_time_ms: u64,
+    /// Requests of its own in one stage.
+    pub http_requests_max: u32,
+    /// Body of one such request, and of its answer, in bytes.
+    pub http_bytes_max: usize,
 }
 
 impl Default for HookLimits {
@@ -439,6 +512,10 @@ impl Default for HookLimits {
             calls_per_instance_max: 10_000,
             output_bytes_max: 8 << 20,
             held_bytes_max: 8 << 20,
+            // Longer than a call should have to wait for anything beside a model.
+            http_time_ms: 5_000,
+            http_requests_max: 8,
+            http_bytes_max: 1 << 20,
         }
     }
 }
@@ -474,6 +551,8 @@ pub struct Grants {
     pub kv: bool,
     /// Names of environment variables.
     pub env: Vec<String>,
+    /// Where it may send requests of its own.
+    pub http: Vec<HostGrant>,
 }
 
 /// Access to what was said.

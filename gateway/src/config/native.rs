@@ -8,8 +8,8 @@ use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
 use super::{
-    Config, Grants, HookEntry, HookLimits, Hooks, Isolation, Limits, Match, Models, OnFailure,
-    OnLoss, Prompt, Route, Target, Upstream,
+    Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Kv,
+    KvStore, Limits, Match, Models, OnFailure, OnLoss, Prompt, Route, Target, Upstream,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
@@ -38,7 +38,8 @@ pub(super) mod settings {
     ];
     pub(in crate::config) const ROUTE: [&str; 2] = ["targets", "on_loss"];
     pub(in crate::config) const TARGET: [&str; 2] = ["upstream", "model"];
-    pub(in crate::config) const HOOKS: [&str; 2] = ["folder", "chain"];
+    pub(in crate::config) const HOOKS: [&str; 3] = ["folder", "kv", "chain"];
+    pub(in crate::config) const KV: [&str; 4] = ["store", "path", "url", "bytes_max"];
     pub(in crate::config) const ENTRY: [&str; 9] = [
         "hook",
         "enabled",
@@ -51,7 +52,7 @@ pub(super) mod settings {
         "grants",
     ];
     pub(in crate::config) const MATCH: [&str; 2] = ["models", "upstreams"];
-    pub(in crate::config) const HOOK_LIMITS: [&str; 7] = [
+    pub(in crate::config) const HOOK_LIMITS: [&str; 10] = [
         "time_ms",
         "memory_bytes_max",
         "instances_max",
@@ -59,8 +60,11 @@ pub(super) mod settings {
         "calls_per_instance_max",
         "output_bytes_max",
         "held_bytes_max",
+        "http_time_ms",
+        "http_requests_max",
+        "http_bytes_max",
     ];
-    pub(in crate::config) const GRANTS: [&str; 4] = ["headers", "prompt", "kv", "env"];
+    pub(in crate::config) const GRANTS: [&str; 5] = ["headers", "prompt", "kv", "env", "http"];
 }
 
 /// The folder that is watched for hooks when the file names none.
@@ -393,10 +397,94 @@ fn hooks(node: Option<&Node<'_>>, upstreams: &[String], base: Option<&Path>) -> 
             .collect(),
         None => default_chain(),
     };
+    let kv = members.get("kv").map(|node| kv(node, base));
     Hooks {
         folder: base.map(|base| base.join(folder)),
         chain,
+        kv: kv.unwrap_or_default(),
     }
+}
+
+/// The file of `store: disk` when it names none.
+const KV_FILE: &str = "sluice.redb";
+
+/// What a store on disk holds when nothing is said: disks are larger than memories.
+const KV_DISK_BYTES_MAX: u64 = 1 << 30;
+
+fn kv(node: &Node<'_>, base: Option<&Path>) -> Kv {
+    #[derive(Clone, Copy, Default, PartialEq)]
+    enum Kind {
+        #[default]
+        Memory,
+        Disk,
+        Redis,
+    }
+    use Kind::{Disk, Memory, Redis};
+    let members = node.object(&settings::KV);
+    let kinds = [("memory", Memory), ("disk", Disk), ("redis", Redis)];
+    let kind = match members.get("store") {
+        Some(node) => node.choice(&kinds),
+        None => Some(Memory),
+    };
+    let owners = [
+        ("path", &[Disk][..], "is of `store: disk`"),
+        ("url", &[Redis], "is of `store: redis`"),
+        (
+            "bytes_max",
+            &[Memory, Disk],
+            "is of `memory` and `disk`; a server has its own limit, `maxmemory`",
+        ),
+    ];
+    for (name, of, why) in owners {
+        if let (Some(node), Some(kind)) = (members.get(name), kind)
+            && !of.contains(&kind)
+        {
+            node.error(format!("`{name}` {why}"), None);
+        }
+    }
+    let bytes_max = |default: u64| {
+        let written = members.get("bytes_max").and_then(|node| node.count(1));
+        size(written.unwrap_or(default))
+    };
+    let store = match kind.unwrap_or_default() {
+        Memory => KvStore::Memory {
+            bytes_max: bytes_max(KV_MEMORY_BYTES_MAX),
+        },
+        Disk => {
+            let path = members.get("path").and_then(Node::text).unwrap_or(KV_FILE);
+            KvStore::Disk {
+                path: base.unwrap_or(Path::new("")).join(path),
+                bytes_max: bytes_max(KV_DISK_BYTES_MAX),
+            }
+        }
+        Redis => KvStore::Redis {
+            url: redis_url(node, members.get("url")).unwrap_or_else(|| Secret::new("")),
+        },
+    };
+    Kv {
+        store,
+        place: node.place(),
+    }
+}
+
+/// A server's URL; reported, without its value, if it is none.
+fn redis_url(kv: &Node<'_>, node: Option<&Node<'_>>) -> Option<Secret> {
+    let example =
+        || Some("write it as `redis://:PASSWORD@HOST:6379/0`, or `rediss://` for TLS".into());
+    let Some(node) = node else {
+        kv.error("no `url`, and `store: redis` needs one", example());
+        return None;
+    };
+    let text = node.text()?;
+    let rest = ["redis://", "rediss://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split('/').next()?.rsplit('@').next());
+    if host.is_none_or(|host| host.is_empty() || host.starts_with(':')) {
+        node.error("not a `redis://` or `rediss://` URL with a host", example());
+        return None;
+    }
+    Some(Secret::new(text))
 }
 
 /// The chain of a file that has none.
@@ -500,6 +588,13 @@ fn hook_limits(node: &Node<'_>) -> HookLimits {
         .unwrap_or(u32::MAX),
         output_bytes_max: size(count("output_bytes_max", default.output_bytes_max as u64)),
         held_bytes_max: size(count("held_bytes_max", default.held_bytes_max as u64)),
+        http_time_ms: count("http_time_ms", default.http_time_ms),
+        http_requests_max: u32::try_from(count(
+            "http_requests_max",
+            u64::from(default.http_requests_max),
+        ))
+        .unwrap_or(u32::MAX),
+        http_bytes_max: size(count("http_bytes_max", default.http_bytes_max as u64)),
     }
 }
 
@@ -522,5 +617,18 @@ fn grants(node: &Node<'_>) -> Grants {
             .unwrap_or_default(),
         kv: members.get("kv").and_then(Node::flag).unwrap_or(false),
         env: texts("env"),
+        http: members.get("http").map(hosts).unwrap_or_default(),
     }
+}
+
+fn hosts(node: &Node<'_>) -> Vec<HostGrant> {
+    let host = |node: &Node<'_>| {
+        let host = HostGrant::parse(node.text()?);
+        if host.is_none() {
+            let help = "write it as `api.example.com`, `*.example.com` or `10.0.0.5:8200`, without scheme and path";
+            node.error("not a host", Some(help.into()));
+        }
+        host
+    };
+    node.list().iter().filter_map(host).collect()
 }

@@ -56,7 +56,7 @@ models:
   p: o
 hooks:
   chain:
-    - { hook: cap, on_failure: ignore, grants: { prompt: all } }
+    - { hook: cap, on_failure: ignore, grants: { prompt: all, http: [ok.example, http://h/] } }
     - { config: {} }
 ",
         &[
@@ -76,6 +76,7 @@ hooks:
             "f.yaml:16: models.p: the alias `o` leads back to itself",
             "f.yaml:19: hooks.chain[0].on_failure: `ignore` is not one of `skip`, `refuse`",
             "f.yaml:19: hooks.chain[0].grants.prompt: `all` is not one of `none`, `read`, `write`",
+            "f.yaml:19: hooks.chain[0].grants.http[1]: not a host; write it as `api.example.com`, `*.example.com` or `10.0.0.5:8200`, without scheme and path",
             "f.yaml:20: hooks.chain[1]: no `hook`; name a bundled hook, or a file of the folder without `.wasm`",
         ],
     );
@@ -219,6 +220,67 @@ fn stars_must_be_filled() {
             "f.yaml:5: models.o: no `upstream`; name one of `upstreams`",
         ],
     );
+}
+
+#[test]
+fn a_store_has_what_it_needs_and_nothing_else() {
+    let store = |kv: &str| {
+        let loaded = loaded(&format!("hooks: {{ kv: {kv} }}\nmodels: {{}}")).unwrap();
+        assert_eq!(loaded.config.hooks.kv.place, "f.yaml:1: hooks.kv");
+        loaded.config.hooks.kv.store
+    };
+    let memory = |bytes_max| KvStore::Memory { bytes_max };
+    let disk = |path: &str, bytes_max| KvStore::Disk {
+        path: path.into(),
+        bytes_max,
+    };
+    assert_eq!(store("{}"), KvStore::default());
+    assert_eq!(store("{ bytes_max: 5 }"), memory(5));
+    assert_eq!(
+        store("{ store: disk }"),
+        disk("/etc/sluice/sluice.redb", 1 << 30)
+    );
+    assert_eq!(
+        store("{ store: disk, path: /var/x, bytes_max: 7 }"),
+        disk("/var/x", 7)
+    );
+    let KvStore::Redis { url } = store("{ store: redis, url: \"rediss://:${KEY}@h/0\" }") else {
+        panic!("as it says");
+    };
+    assert_eq!(url.expose(), "rediss://:sk-secret@h/0");
+
+    for (kv, expected) in [
+        (
+            "{ store: file, pth: x, bytes_max: 0 }",
+            &[
+                "f.yaml:1: hooks.kv.pth: no setting named `pth`; did you mean `path`?",
+                "f.yaml:1: hooks.kv.store: `file` is not one of `memory`, `disk`, `redis`",
+                "f.yaml:1: hooks.kv.bytes_max: expected a whole number from 1, got a number",
+            ][..],
+        ),
+        (
+            "{ url: \"redis://:${KEY}@h\", path: x }",
+            &[
+                "f.yaml:1: hooks.kv.path: `path` is of `store: disk`",
+                "f.yaml:1: hooks.kv.url: `url` is of `store: redis`",
+            ],
+        ),
+        (
+            "{ store: redis, bytes_max: 1 }",
+            &[
+                "f.yaml:1: hooks.kv.bytes_max: `bytes_max` is of `memory` and `disk`; a server has its own limit, `maxmemory`",
+                "f.yaml:1: hooks.kv: no `url`, and `store: redis` needs one; write it as `redis://:PASSWORD@HOST:6379/0`, or `rediss://` for TLS",
+            ],
+        ),
+        (
+            "{ store: redis, url: \"https://:${KEY}@h\" }",
+            &[
+                "f.yaml:1: hooks.kv.url: not a `redis://` or `rediss://` URL with a host; write it as `redis://:PASSWORD@HOST:6379/0`, or `rediss://` for TLS",
+            ],
+        ),
+    ] {
+        check_with_models(&format!("hooks: {{ kv: {kv} }}"), expected);
+    }
 }
 
 #[test]
@@ -427,6 +489,7 @@ fn the_reference_file_shows_every_setting() {
         &ROUTE,
         &TARGET,
         &HOOKS,
+        &KV,
         &ENTRY,
         &MATCH,
         &HOOK_LIMITS,

@@ -5,6 +5,7 @@
 //! and some filesystems send nothing at all. Whether something did change is
 //! for [`fingerprint`] to say.
 
+use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,13 +33,14 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watch `paths`, files or folders, existing or not.
-    pub fn new(paths: &[PathBuf]) -> Self {
+    /// Watch `paths`, files or folders, existing or not. What happens to the file
+    /// `apart` means nothing: it may lie in a watched folder and change all the time.
+    pub fn new(paths: &[PathBuf], apart: Option<&Path>) -> Self {
         // One waiting "look again" is as good as many.
         let (sender, events) = mpsc::channel(1);
+        let apart = apart.and_then(Path::file_name).map(OsStr::to_owned);
         let notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading a file is an event, too; answering it by reading would never end.
-            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            if !event.is_ok_and(|event| means_nothing(&event, apart.as_deref())) {
                 let _ = sender.try_send(());
             }
         });
@@ -75,6 +77,13 @@ impl Watcher {
         };
         let _ = tokio::time::timeout(Duration::from_millis(BURST_MS), quiet).await;
     }
+}
+
+fn means_nothing(event: &notify::Event, apart: Option<&OsStr>) -> bool {
+    // Reading a file is an event, too; answering it by reading would never end.
+    let is_read = matches!(event.kind, EventKind::Access(_));
+    let is_apart = |path: &PathBuf| apart.is_some() && path.file_name() == apart;
+    is_read || (!event.paths.is_empty() && event.paths.iter().all(is_apart))
 }
 
 /// The folders whose events concern `paths`: of a file its parent, since editors

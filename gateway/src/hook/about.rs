@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::config::{Grants, HookEntry, Prompt};
+use crate::config::{Grants, HookEntry, HostGrant, Prompt};
 
 /// What a hook says of itself. Members of later versions mean nothing here.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Needs {
     pub kv: bool,
     /// Environment variables.
     pub env: Vec<String>,
+    /// Hosts.
+    pub http: Vec<String>,
     /// Grants that this gateway does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -108,6 +110,15 @@ impl Needs {
             .collect();
         missing.extend(names("headers", &headers, &grants.headers));
         missing.extend(names("env", &self.env, &grants.env));
+        let is_open = |host: &String| {
+            let needed = HostGrant::parse(host);
+            needed.is_some_and(|needed| grants.http.iter().any(|it| it.covers(&needed)))
+        };
+        let closed: Vec<_> = self.http.iter().filter(|host| !is_open(host)).collect();
+        if !closed.is_empty() {
+            let closed: Vec<_> = closed.into_iter().map(String::as_str).collect();
+            missing.push(format!("http: [{}]", closed.join(", ")));
+        }
         if self.kv && !grants.kv {
             missing.push("kv: true".into());
         }
@@ -158,12 +169,15 @@ mod tests {
 
     #[test]
     fn needs_are_granted() {
-        let about = json!({ "needs": { "prompt": "write", "headers": ["X-A", "x-b"], "kv": true, "env": ["E"], "moon": 1 } });
+        let about = json!({ "needs": { "prompt": "write", "headers": ["X-A", "x-b"], "kv": true, "env": ["E"], "http": ["A.example", "b.example:1"], "moon": 1 } });
         let all = Grants {
             prompt: Prompt::Write,
             headers: vec!["x-a".into(), "x-b".into()],
             kv: true,
             env: vec!["E".into()],
+            http: ["*.example", "b.example:1"]
+                .map(|it| HostGrant::parse(it).unwrap())
+                .into(),
         };
         check(
             &about,
@@ -176,6 +190,7 @@ mod tests {
         let some = Grants {
             prompt: Prompt::Read,
             headers: vec!["x-b".into()],
+            http: vec![HostGrant::parse("b.example").unwrap()],
             ..Grants::default()
         };
         check(
@@ -183,7 +198,7 @@ mod tests {
             Value::Null,
             some,
             &[
-                "needs what it is not granted; add to its `grants`: prompt: write, headers: [x-a], env: [E], kv: true, moon (which this gateway does not know)",
+                "needs what it is not granted; add to its `grants`: prompt: write, headers: [x-a], env: [E], http: [A.example, b.example:1], kv: true, moon (which this gateway does not know)",
             ],
         );
         check(&json!({}), Value::Null, Grants::default(), &[]);

@@ -22,6 +22,7 @@ use super::session::{Facts, Session};
 use super::terms::Terms;
 use super::{Stage, StageSet};
 use crate::config::{Diagnostic, HookEntry, Hooks, Severity, nearest};
+use crate::kv::{Memory, Store};
 use crate::route;
 
 /// Largest component that is read, in bytes: a Python one has 18 MB.
@@ -31,6 +32,8 @@ const WASM_BYTES_MAX: u64 = 64 << 20;
 #[derive(Default)]
 pub struct Chain {
     hooks: Vec<Arc<Hook>>,
+    /// Held here too, so that it stays while no hook is there.
+    _kv: Option<Arc<dyn Store>>,
 }
 
 impl std::fmt::Debug for Chain {
@@ -122,12 +125,17 @@ impl Chain {
         let mut loader = Loader {
             engine,
             previous,
+            kv: Arc::new(Memory::new(0)),
             diagnostics: Vec::new(),
         };
+        match engine.stores.open(&hooks.kv.store) {
+            Ok(store) => loader.kv = store,
+            Err(why) => loader.say(Severity::Error, &hooks.kv.place, why),
+        }
         let mut files = loader.folder(hooks.folder.as_deref());
         let wanted = loader.resolve(hooks, &mut files);
         let modules = loader.compile(&wanted);
-        let hooks: Vec<_> = wanted
+        let hooks = wanted
             .into_iter()
             .filter_map(|(entry, found)| loader.admit(entry, &found, &modules))
             .collect();
@@ -138,7 +146,11 @@ impl Chain {
         {
             return Err(loader.diagnostics);
         }
-        Ok((Self { hooks }, loader.diagnostics))
+        let chain = Self {
+            hooks,
+            _kv: Some(loader.kv),
+        };
+        Ok((chain, loader.diagnostics))
     }
 
     /// The hooks, in order.
@@ -197,6 +209,8 @@ impl Chain {
 struct Loader<'l> {
     engine: &'l Arc<Engine>,
     previous: Option<&'l Chain>,
+    /// The store of all hooks.
+    kv: Arc<dyn Store>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -370,7 +384,7 @@ impl Loader<'_> {
             );
         }
         let hook = Arc::new(Hook::new(
-            Terms::new(entry, self.engine.services.clone()),
+            Terms::new(entry, self.engine.services.clone(), self.kv.clone()),
             found.source.clone(),
             found.digest.clone(),
             module,
@@ -406,6 +420,7 @@ impl Loader<'_> {
         let hooks = self.previous.iter().flat_map(|chain| &chain.hooks);
         hooks
             .filter(|hook| hook.digest == found.digest && hook.source == found.source)
+            .filter(|hook| Arc::ptr_eq(&hook.terms.kv, &self.kv))
             .find(|hook| same_terms(hook.entry(), entry))
             .cloned()
     }

@@ -14,6 +14,7 @@ use super::bindings::EveryStage;
 use super::state::State;
 use super::terms::Services;
 use crate::config::HOOK_MEMORY_BYTES_CEILING;
+use crate::kv::Stores;
 
 /// How often running hooks yield and look at their deadline. Shorter costs
 /// every guest loop, longer lets an endless one overstay.
@@ -32,6 +33,8 @@ pub struct Engine {
     pub(super) linker: Linker<State>,
     /// What hooks are lent.
     pub services: Services,
+    /// Where hooks can keep what outlives a call.
+    pub(super) stores: Stores,
     ticker: Option<JoinHandle<()>>,
     stopped: Arc<AtomicBool>,
 }
@@ -43,8 +46,8 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Start the engine.
-    pub fn new() -> wasmtime::Result<Arc<Self>> {
+    /// Start the engine, for hooks that use `stores`.
+    pub fn new(stores: Stores) -> wasmtime::Result<Arc<Self>> {
         let cache = cache::open();
         let wasm = wasmtime::Engine::new(&config(pooling(), cache.clone())).or_else(|error| {
             tracing::warn!(%error, "No address space for the instance pool; hooks will start more slowly.");
@@ -54,6 +57,8 @@ impl Engine {
         // Every language's runtime imports some of WASI; all of it is there, and
         // leads nowhere: no files, no sockets, no variables.
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        // Its requests are looked at one by one.
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         EveryStage::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let ticker = std::thread::Builder::new()
@@ -71,6 +76,7 @@ impl Engine {
             wasm,
             linker,
             services: Services::default(),
+            stores,
             ticker: Some(ticker),
             stopped,
         }))

@@ -34,7 +34,7 @@ impl State {
         }
         Ok(Door {
             key,
-            store: self.terms.services.kv.clone(),
+            store: self.terms.kv.clone(),
             clock: self.clock.clone(),
         })
     }

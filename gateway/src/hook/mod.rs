@@ -11,6 +11,7 @@
 //! does wrong costs its own time and memory, and at worst its call.
 
 mod about;
+mod addresses;
 mod bindings;
 mod bundled;
 mod cache;
@@ -24,6 +25,7 @@ mod keys;
 mod ledger;
 mod limits;
 mod module;
+mod outbound;
 mod pool;
 mod probation;
 mod quarantine;

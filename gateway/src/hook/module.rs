@@ -7,12 +7,14 @@ use std::time::Duration;
 use wasmtime::component::{Component, InstancePre, ResourceAny};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::bindings::exports::sluice::hooks as exports;
 use super::clock::Clock;
 use super::engine::Engine;
 use super::error::FailureKind;
 use super::limits::Limits;
+use super::outbound::Requests;
 use super::state::{Scope, State};
 use super::terms::Terms;
 use super::{Stage, StageSet};
@@ -159,10 +161,13 @@ impl Module {
         let limits = &terms.entry.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
+        let clock = Clock::new();
         let state = State {
+            requests: Requests::new(terms, &clock),
+            http: WasiHttpCtx::new(),
             terms: terms.clone(),
             limits: Limits::new(limits),
-            clock: Clock::new(),
+            clock,
             scope: Scope::default(),
             wasi: wasi(&terms.entry.grants),
             table,
@@ -218,6 +223,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.clock.arm(time_ms);
         state.scope.written_bytes = 0;
+        state.requests.begin();
         let clock = state.clock.clone();
         self.store.set_epoch_deadline(1);
         Deadline { clock, time_ms }
@@ -251,7 +257,7 @@ pub(super) async fn guard<R>(
     call: impl Future<Output = wasmtime::Result<Result<R, String>>>,
 ) -> Result<R, FailureKind> {
     let Deadline { clock, time_ms } = deadline;
-    let mut call = pin!(call);
+    let mut call = pin!(clock.run(call));
     let ended = loop {
         let most = clock.deadline() + GRACE;
         match tokio::time::timeout_at(most.into(), &mut call).await {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::bindings::sluice::hooks::log::Level;
 use super::bindings::sluice::hooks::types::AccessError;
@@ -15,6 +16,7 @@ use super::bindings::sluice::hooks::{config, current, document, log, metrics, ro
 use super::clock::Clock;
 use super::document::PointerError;
 use super::limits::Limits;
+use super::outbound::Requests;
 use super::session::{AttemptFacts, Editable, Facts, Input};
 use super::terms::Terms;
 use crate::config::{Grants, Prompt};
@@ -47,6 +49,9 @@ pub(super) struct State {
     pub(super) clock: Clock,
     pub(super) scope: Scope,
     pub(super) wasi: WasiCtx,
+    pub(super) http: WasiHttpCtx,
+    /// What it sends.
+    pub(super) requests: Requests,
     pub(super) table: ResourceTable,
 }
 

@@ -4,39 +4,38 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::outbound::Outbound;
 use crate::config::HookEntry;
-use crate::kv::{Memory, Store};
+use crate::kv::Store;
 use crate::metrics::Metrics;
 
 /// Lines a second that one hook may write into the log: enough for one a call of
 /// a busy gateway, and no flood.
 const LINES_PER_SECOND_MAX: u32 = 100;
 
-/// What the in-memory store holds at most, of all hooks, in bytes.
-const KV_BYTES_MAX: usize = 64 << 20;
-
 /// Records of ended calls that may wait for their hooks.
 const COMPLETIONS_MAX: usize = 256;
 
 /// What the gateway lends to hooks.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Services {
-    /// Keys and values of all hooks.
-    pub kv: Arc<dyn Store>,
     /// Numbers of all hooks, and of the gateway.
     pub metrics: Metrics,
     /// Calls whose records are shown to hooks at once, or wait for it.
     pub completions: Arc<Semaphore>,
+    /// Where connections of hooks live; without one they make none.
+    pub runtime: Option<Handle>,
 }
 
 impl Default for Services {
     fn default() -> Self {
         Self {
-            kv: Arc::new(Memory::new(KV_BYTES_MAX)),
             metrics: Metrics::default(),
             completions: Arc::new(Semaphore::new(COMPLETIONS_MAX)),
+            runtime: Handle::try_current().ok(),
         }
     }
 }
@@ -47,6 +46,10 @@ pub(super) struct Terms {
     /// The hook's configuration, JSON text.
     pub(super) config: String,
     pub(super) services: Services,
+    /// Keys and values of all hooks.
+    pub(super) kv: Arc<dyn Store>,
+    /// Where its requests go.
+    pub(super) outbound: Outbound,
     lines: Mutex<Lines>,
 }
 
@@ -58,16 +61,18 @@ struct Lines {
 }
 
 impl Terms {
-    pub(super) fn new(entry: HookEntry, services: Services) -> Self {
+    pub(super) fn new(entry: HookEntry, services: Services, kv: Arc<dyn Store>) -> Self {
         let config = if entry.config.is_null() {
             "{}".to_owned()
         } else {
             entry.config.to_string()
         };
         Self {
+            outbound: Outbound::new(&entry.grants.http, services.runtime.clone()),
             entry,
             config,
             services,
+            kv,
             lines: Mutex::new(Lines {
                 since: Instant::now(),
                 written: 0,
@@ -107,11 +112,12 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kv::Memory;
 
     #[test]
     fn a_flood_of_lines_is_dammed() {
         let entry = HookEntry::named("h", "here");
-        let terms = Terms::new(entry, Services::default());
+        let terms = Terms::new(entry, Services::default(), Arc::new(Memory::new(0)));
         let written = (0..10_000).filter(|_| terms.may_write_line()).count();
         // The clock may turn to the next second in between.
         assert!((100..=300).contains(&written), "{written}");

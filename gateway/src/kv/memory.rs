@@ -6,13 +6,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{FutureExt, ready};
 
-use super::{Answer, KvError, Store, number};
+use super::{Answer, KvError, Store, full, number, size};
 
 /// Keys from which on the store looks for values whose time has passed.
 const SWEEP_KEYS_MIN: usize = 1_024;
-
-/// What an entry costs beside its bytes, roughly.
-const ENTRY_BYTES: usize = 128;
 
 /// Keys and values in memory, up to a limit.
 #[derive(Debug)]
@@ -36,6 +33,10 @@ struct Entry {
 }
 
 impl Entry {
+    fn size(&self, key: &str) -> usize {
+        size(key, self.value.len())
+    }
+
     fn is_gone(&self, now: Instant) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
@@ -59,14 +60,11 @@ impl Memory {
     }
 
     fn put(&self, inner: &mut Inner, key: &str, entry: Entry) -> Result<(), KvError> {
-        let size = size(key, &entry);
+        let size = entry.size(key);
         inner.sweep(self.bytes_max, size);
-        let freed = inner.entries.get(key).map_or(0, |old| self::size(key, old));
+        let freed = inner.entries.get(key).map_or(0, |old| old.size(key));
         if inner.bytes - freed + size > self.bytes_max {
-            let most = self.bytes_max;
-            return Err(KvError::TooLarge(format!(
-                "the store is full: {most} bytes"
-            )));
+            return Err(full(self.bytes_max));
         }
         inner.bytes = inner.bytes - freed + size;
         inner.entries.insert(key.to_owned(), entry);
@@ -90,14 +88,10 @@ impl Inner {
         self.bytes = self
             .entries
             .iter()
-            .map(|(key, entry)| size(key, entry))
+            .map(|(key, entry)| entry.size(key))
             .sum();
         self.sweep_at = (self.entries.len() * 2).max(SWEEP_KEYS_MIN);
     }
-}
-
-fn size(key: &str, entry: &Entry) -> usize {
-    key.len() + entry.value.len() + ENTRY_BYTES
 }
 
 /// A time too far off for the clock is never.
@@ -120,7 +114,7 @@ impl Store for Memory {
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         let mut inner = self.lock();
         let removed = inner.entries.remove(key);
-        inner.bytes -= removed.as_ref().map_or(0, |entry| size(key, entry));
+        inner.bytes -= removed.as_ref().map_or(0, |entry| entry.size(key));
         let was_there = removed.is_some_and(|entry| !entry.is_gone(Instant::now()));
         ready(Ok(was_there)).boxed()
     }
@@ -164,63 +158,14 @@ impl Store for Memory {
 mod tests {
     use super::*;
 
-    /// What a store answers that answers at once.
-    fn now<T>(answer: Answer<'_, T>) -> Result<T, KvError> {
-        answer.now_or_never().expect("memory does not wait")
-    }
-
     #[test]
-    fn values_come_and_go() {
+    fn what_is_held_is_counted() {
         let store = Memory::new(10_000);
-        assert_eq!(now(store.get("a")), Ok(None));
-        now(store.set("a", b"1".into(), None)).unwrap();
-        assert_eq!(now(store.get("a")), Ok(Some(b"1".into())));
-        assert_eq!(now(store.remove("a")), Ok(true));
-        assert_eq!(now(store.remove("a")), Ok(false));
-        now(store.set("a", b"1".into(), Some(0))).unwrap();
-        assert_eq!(now(store.get("a")), Ok(None));
-        assert_eq!(now(store.remove("a")), Ok(false));
-    }
-
-    #[test]
-    fn numbers_add_up() {
-        let store = Memory::new(10_000);
-        assert_eq!(now(store.increment("n", 2, None)), Ok(2));
-        assert_eq!(now(store.increment("n", -5, None)), Ok(-3));
-        assert_eq!(now(store.get("n")), Ok(Some(b"-3".into())));
-        assert_eq!(now(store.increment("n", i64::MIN, None)), Ok(i64::MIN));
-        now(store.set("n", b"x".into(), None)).unwrap();
-        assert!(now(store.increment("n", 1, None)).is_err());
-        // Its time counts from its beginning.
-        assert_eq!(now(store.increment("t", 1, Some(0))), Ok(1));
-        assert_eq!(now(store.increment("t", 1, Some(60_000))), Ok(1));
-        assert_eq!(now(store.increment("t", 1, Some(0))), Ok(2));
-    }
-
-    #[test]
-    fn a_swap_needs_what_it_expects() {
-        let store = Memory::new(10_000);
-        let swap = |expected: Option<&str>, value: &str| {
-            let expected = expected.map(|text| text.as_bytes().to_vec());
-            now(store.swap("a", expected, value.into(), None))
-        };
-        assert_eq!(swap(Some("1"), "2"), Ok(false));
-        assert_eq!(swap(None, "1"), Ok(true));
-        assert_eq!(swap(None, "2"), Ok(false));
-        assert_eq!(swap(Some("1"), "2"), Ok(true));
-        assert_eq!(now(store.get("a")), Ok(Some(b"2".into())));
-    }
-
-    #[test]
-    fn the_store_has_a_size() {
-        let store = Memory::new(1_000);
-        now(store.set("a", vec![0; 400], Some(0))).unwrap();
-        now(store.set("b", vec![0; 400], None)).unwrap();
-        let full = now(store.set("c", vec![0; 400], None));
-        assert!(matches!(full, Err(KvError::TooLarge(_))), "{full:?}");
-        now(store.set("b", vec![0; 600], None)).expect("it takes the old one's place");
-        assert_eq!(now(store.remove("b")), Ok(true));
-        now(store.set("c", vec![0; 800], None)).unwrap();
-        assert_eq!(store.lock().bytes, 800 + 1 + ENTRY_BYTES);
+        let now = |answer: Answer<'_, ()>| answer.now_or_never().expect("memory does not wait");
+        now(store.set("gone", vec![0; 400], Some(0))).unwrap();
+        now(store.set("a", vec![0; 400], None)).unwrap();
+        now(store.set("a", vec![0; 600], None)).unwrap();
+        store.lock().sweep(0, 0);
+        assert_eq!(store.lock().bytes, size("a", 600));
     }
 }

@@ -1,13 +1,21 @@
 //! What hooks keep between calls: keys and values, some for a time only.
 //!
-//! One trait, a file a store. Callers see to namespaces and access; a store sees
-//! keys and bytes.
+//! One trait, a file a store: in memory, on disk, on a Redis server. Callers see to
+//! namespaces and access; a store sees keys and bytes.
 
+mod disk;
 mod memory;
+mod redis;
+mod stores;
+#[cfg(test)]
+mod tests;
 
 use futures_util::future::BoxFuture;
 
+pub use disk::Disk;
 pub use memory::Memory;
+pub use redis::Redis;
+pub use stores::Stores;
 
 /// Longest key, in bytes, its namespace included.
 pub const KEY_BYTES_MAX: usize = 1_024;
@@ -31,7 +39,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, KvError>>;
 
 /// A store of keys and values. Every method is atomic. `ttl_ms` is the time after
 /// which a value is gone, none if never.
-pub trait Store: Send + Sync {
+pub trait Store: std::fmt::Debug + Send + Sync {
     /// The value of `key`.
     fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Vec<u8>>>;
 
@@ -53,6 +61,18 @@ pub trait Store: Send + Sync {
         value: Vec<u8>,
         ttl_ms: Option<u64>,
     ) -> Answer<'a, bool>;
+}
+
+/// What an entry costs a store beside its bytes, roughly.
+const ENTRY_BYTES: usize = 128;
+
+/// What an entry costs a store.
+fn size(key: &str, value_bytes: usize) -> usize {
+    key.len() + value_bytes + ENTRY_BYTES
+}
+
+fn full(bytes_max: usize) -> KvError {
+    KvError::TooLarge(format!("the store is full: {bytes_max} bytes"))
 }
 
 /// The number that a value is, for `increment`.
