@@ -12,12 +12,12 @@
 
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 use tokio::runtime::Handle;
@@ -36,34 +36,23 @@ use crate::config::HostGrant;
 /// them.
 pub(super) struct Outbound {
     hosts: Arc<[HostGrant]>,
-    /// Made by the first request: most hooks send none.
-    client: OnceLock<Option<Client>>,
+    /// None where no host is granted.
+    client: Option<Client>,
     /// Where connections live: hooks start on a runtime that ends before calls come.
     runtime: Option<Handle>,
 }
 
 impl Outbound {
-    /// Requests to these hosts, on this runtime.
+    /// Requests to these hosts, on this runtime. Reads the system's certificates:
+    /// not for a thread of the runtime.
     pub(super) fn new(hosts: &[HostGrant], runtime: Option<Handle>) -> Self {
+        let hosts: Arc<[HostGrant]> = hosts.into();
+        let client = (!hosts.is_empty()).then(|| client(&hosts)).flatten();
         Self {
-            hosts: hosts.into(),
-            client: OnceLock::new(),
+            hosts,
+            client,
             runtime,
         }
-    }
-
-    fn client(&self) -> Option<&Client> {
-        let client = self.client.get_or_init(|| {
-            // An error only says that another part of the process chose it before.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let client = Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .dns_resolver(Arc::new(Resolver(self.hosts.clone())))
-                .build();
-            client.ok()
-        });
-        client.as_ref()
     }
 
     /// Whether `url` may be asked, but for what its name leads to.
@@ -77,6 +66,20 @@ impl Outbound {
         // A host that is an address and granted is listed in so many words.
         Ok(())
     }
+}
+
+/// Connections to `hosts` alone; none, and a word in the log, if they cannot be had.
+fn client(hosts: &Arc<[HostGrant]>) -> Option<Client> {
+    // An error only says that another part of the process chose it before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(Resolver(hosts.clone())))
+        .build();
+    client
+        .map_err(|error| tracing::error!(%error, "Hooks cannot send requests."))
+        .ok()
 }
 
 /// Whether a request to the host `name` may go to `address`: anybody's, or one that
@@ -165,11 +168,11 @@ impl Requests {
             return Err(Error::ConnectionLimitReached);
         }
         self.sent += 1;
-        let client = outbound.client().ok_or(Error::ConfigurationError)?;
+        let client = outbound.client.clone().ok_or(Error::ConfigurationError)?;
         let runtime = outbound.runtime.clone();
         // `sluice check` has none: what it tries must not be felt elsewhere.
         let runtime = runtime.ok_or(Error::DestinationUnavailable)?;
-        Ok((url, client.clone(), runtime))
+        Ok((url, client, runtime))
     }
 }
 
@@ -240,8 +243,13 @@ async fn fetch(
 ) -> Result<Answer, Error> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, bytes_max).collect().await;
-    let too_large = |_| Error::HttpRequestBodySize(Some(bytes_max as u64));
-    let body = body.map_err(too_large)?.to_bytes();
+    let failed =
+        |error: Box<dyn std::error::Error + Send + Sync>| match error.is::<LengthLimitError>() {
+            true => Error::HttpRequestBodySize(Some(bytes_max as u64)),
+            // The guest gave it up.
+            false => Error::HttpProtocolError,
+        };
+    let body = body.map_err(failed)?.to_bytes();
     let mut outgoing = reqwest::Request::new(head.method, url);
     *outgoing.headers_mut() = head.headers;
     if !body.is_empty() {
