@@ -135,6 +135,10 @@ pub(crate) fn encode_request(
             let options = chat::DecodeOptions::new(request, encoded.names, family, id_seed)
                 .with_accent(accent)
                 .with_input_estimate(tokens_of(encoded.body.len() as u64));
+            let options = match dialect {
+                Dialect::ChatCompletions => options.with_members_kept(),
+                Dialect::AnthropicMessages => options,
+            };
             Encoded {
                 body: encoded.body,
                 members: encoded.members,

@@ -153,6 +153,18 @@ pub fn write_count(out: &mut Vec<u8>, number: u64) {
     serde_json::to_writer(out, &number).expect("a number always serialises into memory");
 }
 
+/// Append JSON text on one line, as a frame's data must be. Line breaks in JSON text
+/// stand only between tokens, so a space means the same.
+pub(crate) fn write_line(out: &mut Vec<u8>, json: &str) {
+    out.extend(json.bytes().map(|byte| {
+        if matches!(byte, b'\n' | b'\r') {
+            b' '
+        } else {
+            byte
+        }
+    }));
+}
+
 /// Where in `text` a value that was read from it stands.
 pub(crate) fn range_in(text: &str, raw: &RawValue) -> Option<Range<usize>> {
     let start = (raw.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;

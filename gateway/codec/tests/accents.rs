@@ -521,6 +521,18 @@ fn reasoning_ask() {
             &[],
         ),
         (
+            "thinking_kept_effort",
+            &adaptive,
+            json!({ "thinking": { "type": "enabled", "clear_thinking": false }, "reasoning_effort": "high" }),
+            &[],
+        ),
+        (
+            "thinking_kept_effort",
+            &off,
+            json!({ "thinking": { "type": "disabled" }, "reasoning_effort": null }),
+            &[],
+        ),
+        (
             "thinking_effort",
             &adaptive,
             json!({ "thinking": { "type": "enabled" }, "reasoning_effort": "high" }),
@@ -712,6 +724,8 @@ fn limits_and_names() {
         &["tool_choice.disable_parallel_tool_use"],
     );
     let request = json!({ "model": "m", "messages": called("t", None) });
+    let (body, _) = encoded(&json!({ "empty_content": "space" }), &request);
+    assert_eq!(body["messages"][1]["content"], " ");
     let (body, _) = encoded(&json!({ "empty_content": "empty" }), &request);
     assert_eq!(body["messages"][1]["content"], "");
 }

@@ -503,7 +503,7 @@ mod tests {
         (
             "xiaomi-mimo",
             &[
-                r#""content":"","reasoning_content":"hm""#,
+                r#""content":" ","reasoning_content":"hm""#,
                 r#""content":"done","reasoning_content":" ""#,
             ],
             &[],
@@ -517,6 +517,7 @@ mod tests {
             "zai",
             &[
                 r#""thinking":{"type":"enabled","clear_thinking":false}"#,
+                r#""reasoning_effort":"#,
                 r#""tool_stream":true"#,
                 r#""tool_choice":"auto""#,
                 r#""stop":["a"]"#,

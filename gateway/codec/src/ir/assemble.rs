@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::beside::{chat_members, merged, take_chat_members};
 use super::{BlockStart, Delta, Event, Kept, Stop, Usage};
 use crate::fields::{Fields, Path};
 use crate::json::as_str;
@@ -23,6 +24,9 @@ pub struct Message {
     pub stop: Option<Stop<'static>>,
     /// The upstream's failure in mid-answer: kind and message.
     pub error: Option<(String, String)>,
+    /// What only Chat Completions says, piece by piece, until the end: then it is one
+    /// of the extras, [`CHAT_MEMBERS`](super::CHAT_MEMBERS).
+    pub chat_pieces: Vec<Box<RawValue>>,
 }
 
 /// A block of a whole answer.
@@ -85,12 +89,34 @@ impl Message {
             Event::Delta { delta, .. } => self.add(delta),
             Event::BlockStop { .. } => {}
             Event::Usage(usage) => self.usage = Some(usage),
-            Event::Stop(stop) => self.stop = Some(stop.into_owned()),
-            Event::Error { kind, message } => self.error = Some((kind.into(), message.into())),
+            Event::Stop(stop) => {
+                let mut stop = stop.into_owned();
+                self.gather(&mut stop.extras);
+                self.stop = Some(stop);
+            }
+            Event::Error { kind, message } => {
+                self.gather(&mut Kept::new());
+                self.error = Some((kind.into(), message.into()));
+            }
+        }
+    }
+
+    /// All that only Chat Completions says, with what was said `at_end`.
+    fn gather(&mut self, at_end: &mut Kept) {
+        self.chat_pieces.extend(take_chat_members(at_end));
+        if !self.chat_pieces.is_empty() {
+            let mut pieces = take_chat_members(&mut self.extras);
+            pieces.append(&mut self.chat_pieces);
+            self.extras.extend(merged(&pieces));
         }
     }
 
     fn add(&mut self, delta: Delta<'_>) {
+        if let Delta::Other(raw) = &delta
+            && let Some(members) = chat_members(raw)
+        {
+            return self.chat_pieces.push(members.to_owned());
+        }
         match (self.blocks.last_mut(), delta) {
             (Some(MessageBlock::Text { text, .. }), Delta::Text(more)) => text.push_str(&more),
             (Some(MessageBlock::Text { citations, .. }), Delta::Other(raw)) => {

@@ -132,6 +132,19 @@ impl Sequencer {
         }
     }
 
+    /// Whether a block is open that takes deltas of kinds that only a dialect knows.
+    pub fn takes_others(&self) -> bool {
+        self.open.is_some_and(|open| !open.signed)
+    }
+
+    /// A delta that only its dialect knows; without a block that takes it
+    /// ([`Self::takes_others`]) it is dropped.
+    pub fn other(&mut self, delta: Delta<'_>, sink: Sink<'_>) {
+        if self.takes_others() {
+            self.delta(delta, sink);
+        }
+    }
+
     /// Close the open block, if there is one.
     pub fn close(&mut self, sink: Sink<'_>) {
         if self.open.take().is_some() {
@@ -226,7 +239,7 @@ impl Sequencer {
             }
             Delta::Signature(_) if !self.is_thinking() => return,
             Delta::ToolInput(_) if !fits(Kind::ToolUse) && !fits(Kind::Other) => return,
-            Delta::Other(_) if self.open.is_none() => return,
+            Delta::Other(_) if !self.takes_others() => return,
             _ => {}
         }
         match delta {
@@ -327,6 +340,10 @@ mod tests {
             index.clone().prop_map(|index| Event::Delta {
                 index,
                 delta: Delta::ToolInput("{}".into())
+            }),
+            index.clone().prop_map(|index| Event::Delta {
+                index,
+                delta: super::super::chat_delta("{}").unwrap()
             }),
             index.prop_map(|index| Event::BlockStop { index }),
             Just(Event::Usage(Usage::default())),

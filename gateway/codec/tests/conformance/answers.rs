@@ -17,7 +17,8 @@
 //! not, under `answer: streamed` and `answer: whole`. What a Chat client should
 //! read follows from that (`chat_client.rs`), unless it stands under `chat answer`.
 //! `losses`, with a pairing, lists the paths of what cannot be carried: of Chat
-//! clients and Messages upstreams, none unless it says so.
+//! clients and Messages upstreams, none unless it says so. `beside` lists what a
+//! Chat client reads that only a Chat upstream can say (`chat_client.rs`).
 
 use serde_json::{Value, json};
 use sluice_codec::dialect::chat::{Accent, EncodeOptions, encode_request};
@@ -30,7 +31,7 @@ use crate::chat_client::{self, Counts};
 use crate::lines::lines;
 use crate::messages_client;
 use crate::messages_upstream::{stream_of_events, stream_of_message};
-use crate::pairing::{Dialect, MC, MM, Pairing, paths};
+use crate::pairing::{CC, Dialect, MC, MM, Pairing, paths};
 use crate::requests::different;
 use crate::table::{Entry, running};
 
@@ -127,6 +128,15 @@ fn difference(
 ) -> Option<String> {
     lost.sort();
     lost.dedup();
+    let (beside, read): (Vec<&str>, Vec<&str>) =
+        read.lines().partition(|line| line.starts_with("beside "));
+    let (beside, read) = (beside.join("\n"), read.join("\n"));
+    if let Some(expected) = entry.text("beside").map(str::trim)
+        && pairing == CC
+        && beside != expected
+    {
+        return Some(format!("{form}: expected\n{expected}\ngot\n{beside}"));
+    }
     let expected = expected(entry, pairing, form);
     if read != expected {
         return Some(format!("{form}: expected\n{expected}\ngot\n{read}"));
@@ -181,7 +191,9 @@ fn streamed(pairing: Pairing, events: &[Event<'static>], losses: &Losses) -> (St
     };
     let text = match (read(Counts::Unasked), read(Counts::Asked)) {
         (Ok(unasked), Ok(asked)) => {
-            let others = asked.iter().filter(|line| !line.starts_with("usage "));
+            let is_of_usage =
+                |line: &&String| line.starts_with("usage ") || line.starts_with("beside usage ");
+            let others = asked.iter().filter(|line| !is_of_usage(line));
             assert!(others.eq(&unasked), "{unasked:?} without counts, {asked:?}");
             asked.join("\n")
         }

@@ -5,6 +5,7 @@
 //! content "..."                 reasoning "..."          signature ...
 //! call ID NAME ARGUMENTS        usage prompt N cached N written N completion N reasoning N
 //! finish REASON ["SEQUENCE"]    error TYPE MESSAGE
+//! beside completion|choice|message|usage MEMBERS     what else stands there
 //! ```
 //! <https://platform.openai.com/docs/api-reference/chat-streaming> and the SDKs'
 //! accumulators, which join strings piece by piece (seen 2026-11).
@@ -64,7 +65,17 @@ struct Read {
     usage: Option<Value>,
     finish: Option<(String, Option<String>)>,
     error: Option<String>,
+    /// Members of the completion, its choice, the message and the counts that only
+    /// some upstreams have.
+    beside: [Map<String, Value>; 4],
 }
+
+/// Where members stand.
+const PLACES: [&str; 4] = ["completion", "choice", "message", "usage"];
+const COMPLETION: usize = 0;
+const CHOICE: usize = 1;
+const MESSAGE: usize = 2;
+const USAGE: usize = 3;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -112,6 +123,7 @@ pub(crate) fn read_body(bytes: &[u8]) -> Result<Vec<String>> {
         return Err("not one choice".into());
     };
     read.message(object(choice, "message")?)?;
+    read.beside(&body, choice);
     read.finish(choice)?;
     if read.finish.is_none() {
         return Err("no finish".into());
@@ -133,6 +145,26 @@ fn check_head(chunk: &Value, object: &str) -> Result<()> {
     wrong.map_or(Ok(()), |(key, _)| Err(format!("`{key}` is wrong")))
 }
 
+/// A member of a stream's piece joins what came before, as SDKs have it.
+fn grow(members: &mut Map<String, Value>, key: &str, more: &Value) {
+    match (members.get_mut(key), more) {
+        (Some(Value::Array(items)), Value::Array(more)) => items.extend(more.iter().cloned()),
+        (Some(Value::Object(object)), Value::Object(more)) => {
+            more.iter().for_each(|(key, more)| grow(object, key, more));
+        }
+        (Some(Value::String(text)), Value::String(more)) if key != "id" => text.push_str(more),
+        _ => drop(members.insert(key.to_owned(), more.clone())),
+    }
+}
+
+fn without(object: &Value, keys: &[&str]) -> Value {
+    let mut rest = object.clone();
+    if let Some(members) = rest.as_object_mut() {
+        members.retain(|key, _| !keys.contains(&&**key));
+    }
+    rest
+}
+
 impl Read {
     fn chunk(&mut self, chunk: &Value, first: bool, counts: Counts) -> Result<()> {
         if chunk.get("error").is_some() {
@@ -145,7 +177,10 @@ impl Read {
         let choices = array(chunk, "choices")?;
         let usage = chunk.get("usage").filter(|usage| !usage.is_null());
         match (choices, usage) {
-            ([], Some(usage)) if self.finish.is_some() => self.usage(usage),
+            ([], Some(usage)) if self.finish.is_some() => {
+                self.beside(chunk, &Value::Null);
+                self.usage(usage)
+            }
             ([choice], None) if self.finish.is_none() => {
                 if choice["index"] != 0 {
                     return Err("no index".into());
@@ -155,9 +190,26 @@ impl Read {
                     return Err("the role comes first, and once".into());
                 }
                 self.delta(delta)?;
+                self.beside(chunk, choice);
                 self.finish(choice)
             }
             _ => Err("neither a choice nor counts, or out of order".into()),
+        }
+    }
+
+    /// What stands beside a choice, and in it beside what every choice has.
+    fn beside(&mut self, completion: &Value, choice: &Value) {
+        let own = ["id", "object", "created", "model", "choices", "usage"];
+        for (key, value) in completion.as_object().into_iter().flatten() {
+            if !own.contains(&&**key) {
+                self.beside[COMPLETION].insert(key.clone(), value.clone());
+            }
+        }
+        let own = ["index", "delta", "message", "finish_reason", "stop_reason"];
+        for (key, value) in choice.as_object().into_iter().flatten() {
+            if !own.contains(&&**key) && !value.is_null() {
+                grow(&mut self.beside[CHOICE], key, value);
+            }
         }
     }
 
@@ -173,7 +225,7 @@ impl Read {
                         self.call_piece(piece)?;
                     }
                 }
-                _ => return Err(format!("`{key}` in a delta")),
+                _ => grow(&mut self.beside[MESSAGE], key, value),
             }
         }
         Ok(())
@@ -229,7 +281,7 @@ impl Read {
                         self.call(call, object(call, "function")?)?;
                     }
                 }
-                _ => return Err(format!("`{key}` in a message")),
+                _ => grow(&mut self.beside[MESSAGE], key, value),
             }
         }
         ["role", "content", "refusal"]
@@ -275,6 +327,18 @@ impl Read {
             return Err("counts are missing, or do not add up".into());
         }
         self.usage = Some(usage.clone());
+        let own = ["prompt_tokens", "completion_tokens", "total_tokens"];
+        for (key, value) in usage.as_object().into_iter().flatten() {
+            let more = match &**key {
+                "prompt_tokens_details" => without(value, &["cached_tokens", "cache_write_tokens"]),
+                "completion_tokens_details" => without(value, &["reasoning_tokens"]),
+                key if own.contains(&key) => continue,
+                _ => value.clone(),
+            };
+            if more != json!({}) {
+                self.beside[USAGE].insert(key.clone(), more);
+            }
+        }
         Ok(())
     }
 
@@ -323,6 +387,9 @@ impl Read {
             lines.push(format!("finish {word}{}", sequence.unwrap_or_default()));
         }
         lines.extend(self.error);
+        let beside = PLACES.iter().zip(&self.beside);
+        let beside = beside.filter(|(_, members)| !members.is_empty());
+        lines.extend(beside.map(|(place, members)| format!("beside {place} {}", json!(members))));
         Ok(lines)
     }
 }

@@ -146,6 +146,7 @@ fn to_chat(
         accent,
         family,
     };
+    let is_forwarded = body.is_some();
     let encoded = match body {
         Some(body) => chat::forward_request(body, request, options),
         None => chat::encode_request(request, options),
@@ -155,6 +156,10 @@ fn to_chat(
     let options = match estimate {
         Some(tokens) => options.with_input_estimate(tokens),
         None => options,
+    };
+    let options = match is_forwarded {
+        true => options.with_members_kept(),
+        false => options,
     };
     Ok(Sent {
         body: encoded.body,

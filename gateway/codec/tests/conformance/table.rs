@@ -58,7 +58,7 @@ pub(crate) const TABLES: [Table; 13] = [
 ];
 
 /// Every section there is: a misspelt one would expect nothing.
-const SECTIONS: [&str; 31] = [
+const SECTIONS: [&str; 32] = [
     "accent",
     "answer",
     "body",
@@ -77,6 +77,7 @@ const SECTIONS: [&str; 31] = [
     "losses",
     "message",
     "messages",
+    "beside",
     "not yet",
     "only",
     "refused",

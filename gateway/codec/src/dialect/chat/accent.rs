@@ -150,6 +150,18 @@ impl Default for Accent {
     }
 }
 
+impl ReasoningAsk {
+    /// Whether earlier reasoning is read only if that is asked for.
+    pub(super) fn keeps(self) -> bool {
+        matches!(self, Self::ThinkingKept | Self::ThinkingKeptEffort)
+    }
+}
+
+/// The switch for reasoning that keeps earlier reasoning readable. Reasoning is on by
+/// default where there is such a switch:
+/// <https://docs.z.ai/guides/capabilities/thinking-mode> (seen 2026-11).
+pub(super) const KEPT: &str = r#"{"type":"enabled","clear_thinking":false}"#;
+
 impl Accent {
     /// The values of `tool_choice` that a request may hold which asks for this.
     pub(super) fn choices(&self, thinking: Option<Thinking>) -> &[Choice] {
@@ -179,10 +191,13 @@ pub enum ReasoningAsk {
     Effort,
     /// `thinking: {"type": "enabled" | "disabled"}`.
     Thinking,
-    /// The same, and `reasoning_effort` unless it is disabled.
+    /// `thinking`, and `reasoning_effort` unless it is disabled.
     ThinkingEffort,
-    /// The same with `clear_thinking: false`: earlier reasoning stays readable.
+    /// `thinking` with `clear_thinking: false`: earlier reasoning stays readable. Where
+    /// some goes back, that is said whether or not the client asks for reasoning.
     ThinkingKept,
+    /// The same, and `reasoning_effort` unless it is disabled.
+    ThinkingKeptEffort,
     /// `enable_thinking`, and `thinking_budget` where there is one.
     EnableThinking,
     /// `chat_template_kwargs` with `enable_thinking` and `thinking`, of which a
@@ -340,4 +355,6 @@ pub enum EmptyContent {
     Null,
     /// `""`.
     Empty,
+    /// `" "`.
+    Space,
 }

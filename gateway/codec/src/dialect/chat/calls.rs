@@ -85,7 +85,7 @@ impl<'a> Fragment<'a> {
             None => Function {
                 name: call.name,
                 arguments: call.arguments,
-                unknown: None,
+                rest: Vec::new(),
             },
         };
         let text = |raw: Option<&'a RawValue>| raw.and_then(as_str).filter(|text| !text.is_empty());

@@ -1,6 +1,7 @@
 //! The JSON of a stream's chunk, or of a whole answer, taken apart without a
 //! tree: each value stays a raw slice until somebody asks for its type.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -9,15 +10,18 @@ use serde_json::value::RawValue;
 use crate::fields::Key;
 use crate::json::as_count;
 
-/// A struct of raw members. Members that are `null` count as absent; the first
-/// name that nobody knows is remembered, so that it can be reported.
+/// Members that say something, and that nothing here takes.
+pub(super) type Rest<'a> = [(Cow<'a, str>, &'a RawValue)];
+
+/// A struct of raw members. Members that are `null` count as absent; those that
+/// nobody knows are the rest.
 macro_rules! members {
     ($(#[$doc:meta])* $name:ident { $($field:ident),* } ignored { $($ignored:literal),* }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
         pub(super) struct $name<'a> {
             $(pub(super) $field: Option<&'a RawValue>,)*
-            pub(super) unknown: Option<std::borrow::Cow<'a, str>>,
+            pub(super) rest: Vec<(Cow<'a, str>, &'a RawValue)>,
         }
 
         impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
@@ -35,8 +39,7 @@ macro_rules! members {
                             match &*key {
                                 $(stringify!($field) => found.$field = value,)*
                                 $($ignored => {})*
-                                _ if value.is_some() => found.unknown = Some(key),
-                                _ => {}
+                                _ => found.rest.extend(value.map(|value| (key, value))),
                             }
                         }
                         Ok(found)
@@ -51,16 +54,14 @@ macro_rules! members {
 members! {
     /// A chunk, or a whole answer.
     Chunk { choices, usage, error, model, object, message, code, base_resp, x_groq, detail, msg }
-    ignored {
-        "id", "created", "system_fingerprint", "service_tier", "provider", "obfuscation", "prompt_filter_results",
-        "timings", "prompt_token_ids", "input_sensitive", "output_sensitive", "request_id", "type"
-    }
+    // The gateway has its own, or there is nothing in it.
+    ignored { "id", "created", "obfuscation", "request_id", "type" }
 }
 
 members! {
     /// One of a chunk's choices.
     Choice { index, delta, message, finish_reason, usage, stop_reason, matched_stop, text }
-    ignored { "logprobs", "content_filter_results", "native_finish_reason", "token_ids", "seed" }
+    ignored { }
 }
 
 members! {
@@ -69,7 +70,7 @@ members! {
         content, reasoning_content, reasoning, reasoning_text, reasoning_details, tool_calls, function_call, refusal,
         extra_content
     }
-    ignored { "role", "name", "annotations", "audio_content", "tool_call_id", "provider_specific_fields" }
+    ignored { "role", "name", "tool_call_id" }
 }
 
 members! {

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 
 use self::calls::{Pending, empty_content};
 use super::accent::{
-    Accent, CacheMarks, Content, MidSystem, OutputLimit, OutputSchema, Prefill, ReasoningAsk,
+    Accent, CacheMarks, Content, KEPT, MidSystem, OutputLimit, OutputSchema, Prefill, ReasoningAsk,
 };
 use super::choice::{Plan, Sent};
 use super::content::{Media, Piece, TurnContent, escaped, search_result};
@@ -112,6 +112,7 @@ pub fn encode_request(
         plan: Plan::default(),
         instructions: Vec::new(),
         after_tool: false,
+        replays: false,
         prefill: None,
         mark: None,
         out: Vec::new(),
@@ -150,6 +151,8 @@ struct Encoder<'r, 'o> {
     instructions: Vec<String>,
     /// Whether the message before is a tool's.
     after_tool: bool,
+    /// Whether earlier reasoning goes back.
+    replays: bool,
     /// How the model goes on with the last message, if it can.
     prefill: Option<Prefill>,
     /// The cache mark of what the next message says.
@@ -464,6 +467,7 @@ impl<'r> Encoder<'r, '_> {
             }
             return Vec::new();
         }
+        self.replays |= !replay.is_empty();
         self.begin_message("assistant");
         if !replay.write_content(&mut self.out, &texts) {
             self.out
@@ -751,7 +755,7 @@ impl<'r> Encoder<'r, '_> {
                 }
             }
             ReasoningAsk::Reasoning => self.reasoning_object(body, effort),
-            ReasoningAsk::ThinkingEffort => {
+            ReasoningAsk::ThinkingEffort | ReasoningAsk::ThinkingKeptEffort => {
                 self.reasoning_switch(body);
                 // Where it is off, an effort beside it is refused.
                 if let Some(effort) = effort.filter(|_| is_on) {
@@ -781,6 +785,10 @@ impl<'r> Encoder<'r, '_> {
     /// Reasoning on or off, if the client says which.
     fn reasoning_switch(&self, body: &mut ObjectWriter) {
         let Some(thinking) = self.request.thinking else {
+            // It is on without a word.
+            if self.replays && self.accent.reasoning_ask.keeps() {
+                body.raw("thinking", KEPT);
+            }
             return;
         };
         let is_on = thinking != Thinking::Disabled;
@@ -795,9 +803,7 @@ impl<'r> Encoder<'r, '_> {
                 let switch = format!(r#"{{"enable_thinking":{is_on},"thinking":{is_on}}}"#);
                 body.raw("chat_template_kwargs", &switch);
             }
-            ReasoningAsk::ThinkingKept if is_on => {
-                body.raw("thinking", r#"{"type":"enabled","clear_thinking":false}"#);
-            }
+            ask if is_on && ask.keeps() => body.raw("thinking", KEPT),
             _ if is_on => body.raw("thinking", r#"{"type":"enabled"}"#),
             _ => body.raw("thinking", r#"{"type":"disabled"}"#),
         }

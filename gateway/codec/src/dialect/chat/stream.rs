@@ -9,12 +9,14 @@
 //! vendors send, and honest about what they do not: an answer that breaks off
 //! ends in an error, never in a made-up `end_turn`.
 
+mod beside;
 mod signing;
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use self::beside::Beside;
 use super::accent::{Accent, OmittedReasoning, Prefill, ReasoningBack};
 use super::calls::{Calls, Fragment, Readiness, State};
 use super::chunk::{Choice, Choices, Chunk, ContentPart, Delta, items, parse};
@@ -27,7 +29,7 @@ use super::tags::{Piece, Tags};
 use super::usage::decode_usage;
 use crate::hash::hash;
 use crate::ir::{
-    Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage, tokens_of,
+    Event, Losses, Request, Sequencer, Sink, Stop, StopReason, UpstreamError, Usage, tokens_of,
 };
 use crate::json::{as_count, as_str};
 
@@ -53,6 +55,8 @@ pub struct DecodeOptions {
     omits_reasoning: bool,
     /// Whether it is to see none then.
     holds_reasoning: bool,
+    /// Whether the client reads what only this dialect says.
+    keeps_members: bool,
 }
 
 impl DecodeOptions {
@@ -75,6 +79,17 @@ impl DecodeOptions {
             keeps_details: true,
             omits_reasoning: request.omits_reasoning,
             holds_reasoning: false,
+            keeps_members: false,
+        }
+    }
+
+    /// The same, where the client speaks this dialect as well: what no other has
+    /// (`logprobs`, members of a vendor's own) is kept beside the events, rather than
+    /// reported as lost.
+    pub fn with_members_kept(self) -> Self {
+        Self {
+            keeps_members: true,
+            ..self
         }
     }
 
@@ -129,6 +144,7 @@ pub struct StreamDecoder {
     cargo: Cargo,
     /// What has to go back with the message, until it is known where it stands.
     message_extra: Option<String>,
+    beside: Beside,
     /// Text has gone out.
     has_text: bool,
     /// Anything that reads like a chunk has come.
@@ -167,6 +183,7 @@ impl StreamDecoder {
             reasoning_field: "reasoning_content",
             cargo: Cargo::default(),
             message_extra: None,
+            beside: Beside::default(),
             has_text: false,
             answered: false,
             ended: false,
@@ -241,7 +258,6 @@ impl StreamDecoder {
             self.fail(error.status, &error.message, sink);
             return;
         }
-        self.report_unknown("", chunk.unknown.as_ref());
         if self.model.is_none() {
             self.model = chunk.model.and_then(as_str).map(Cow::into_owned);
         }
@@ -251,21 +267,24 @@ impl StreamDecoder {
             self.report_once("choices", "only the first choice has an equivalent");
         }
         let mut usage = chunk.usage;
-        if let Some(choice) = &choices.first {
-            self.choice(choice, sink);
+        let choice = choices.first.as_ref();
+        let delta = choice.and_then(|choice| parse::<Delta<'_>>(choice.delta.or(choice.message)?));
+        self.keep(chunk, choice, delta.as_ref());
+        if let Some(choice) = choice {
+            self.choice(choice, delta.as_ref(), sink);
             // Moonshot puts usage there (seen 2026-11).
             usage = usage.or(choice.usage);
         }
+        self.give_kept(sink);
         self.take_usage(usage.or_else(|| groq_usage(chunk.x_groq?)));
         if self.is_cut {
             self.end(true, sink);
         }
     }
 
-    fn choice(&mut self, choice: &Choice<'_>, sink: Sink<'_>) {
-        self.report_unknown("choices[0].", choice.unknown.as_ref());
-        if let Some(delta) = choice.delta.or(choice.message).and_then(parse::<Delta<'_>>) {
-            self.delta(&delta, sink);
+    fn choice(&mut self, choice: &Choice<'_>, delta: Option<&Delta<'_>>, sink: Sink<'_>) {
+        if let Some(delta) = delta {
+            self.delta(delta, sink);
         }
         // vLLM and SGLang name what was met: a sequence, or the model's own end token.
         let met = choice.stop_reason.or(choice.matched_stop).and_then(as_str);
@@ -283,7 +302,6 @@ impl StreamDecoder {
 
     /// Order inside one delta: reasoning, then content, then tool calls.
     fn delta(&mut self, delta: &Delta<'_>, sink: Sink<'_>) {
-        self.report_unknown("choices[0].delta.", delta.unknown.as_ref());
         if let Some(extra) = delta.extra_content.filter(|raw| is_signed(raw)) {
             self.message_extra = Some(extra.get().to_owned());
         }
@@ -535,11 +553,14 @@ impl StreamDecoder {
         self.sign(sink);
         self.start(sink);
         self.sequencer.close(sink);
+        // Chat clients have one text, in which it would stand amidst a line.
+        let follows_text = self.has_text || self.calls.0.iter().any(|call| call.is_void);
+        let gap = if follows_text { "\n" } else { "" };
         let call = &mut self.calls.0[at];
         call.state = State::Closed;
         call.is_void = true;
         let name = self.options.names.restore(&call.name);
-        let text = format!("[{what} call of tool {name}] {}", call.arguments);
+        let text = format!("{gap}[{what} call of tool {name}] {}", call.arguments);
         self.sequencer.text(&text, sink);
         self.sequencer.close(sink);
     }
@@ -552,15 +573,23 @@ impl StreamDecoder {
 
     fn start(&mut self, sink: Sink<'_>) {
         if !self.sequencer.is_started() {
-            self.sequencer
-                .start(self.model.as_deref().map(Cow::Borrowed), sink);
+            let start = Event::Start {
+                model: self.model.as_deref().map(Cow::Borrowed),
+                usage: None,
+                extras: self.beside.take(),
+            };
+            self.sequencer.push(start, sink);
         }
     }
 
     /// Counts are cumulative where they come more than once: the last counts.
     fn take_usage(&mut self, raw: Option<&RawValue>) {
         let Some(raw) = raw else { return };
-        match decode_usage(raw, self.options.reasoning_outside) {
+        match decode_usage(
+            raw,
+            self.options.reasoning_outside,
+            self.options.keeps_members,
+        ) {
             Some(usage) => self.usage = Some(usage),
             None => self.report_once("usage", "malformed, taken as absent"),
         }
@@ -594,8 +623,9 @@ impl StreamDecoder {
             .filter(|_| stop == StopReason::StopSequence);
         self.sequencer.stop(
             Stop {
+                reason: stop,
                 sequence: sequence.map(Cow::Owned),
-                ..Stop::new(stop)
+                extras: self.beside.take(),
             },
             sink,
         );
@@ -646,12 +676,6 @@ impl StreamDecoder {
     fn fail(&mut self, status: u16, message: &str, sink: Sink<'_>) {
         self.ended = true;
         self.sequencer.error(kind_of_status(status), message, sink);
-    }
-
-    fn report_unknown(&mut self, at: &str, unknown: Option<&Cow<'_, str>>) {
-        if let Some(key) = unknown {
-            self.report_once(&format!("{at}{key}"), "no equivalent in the inner form");
-        }
     }
 
     fn report_once(&mut self, path: &str, reason: &'static str) {

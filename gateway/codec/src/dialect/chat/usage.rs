@@ -3,15 +3,16 @@
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, Path};
-use crate::ir::Usage;
+use crate::ir::{CHAT_MEMBERS, Usage};
 use crate::json::as_count;
 
 /// The counts in a `usage` object; none if it holds no usable ones.
 ///
 /// OpenAI counts cached tokens into the prompt, Anthropic does not:
 /// `input = prompt - read - written`, never below 0. Reasoning is counted into
-/// the completion, unless the vendor leaves it `outside`.
-pub(super) fn decode_usage(raw: &RawValue, outside: bool) -> Option<Usage> {
+/// the completion, unless the vendor leaves it `outside`. What else is counted is
+/// `kept` with it.
+pub(super) fn decode_usage(raw: &RawValue, outside: bool, kept: bool) -> Option<Usage> {
     let mut usage = Fields::of(raw, &Path::Root).ok()?;
     let mut prompt_details = details(&mut usage, "prompt_tokens_details");
     let mut completion_details = details(&mut usage, "completion_tokens_details");
@@ -54,6 +55,10 @@ pub(super) fn decode_usage(raw: &RawValue, outside: bool) -> Option<Usage> {
                 .push(("output_tokens_details".into(), details));
         }
     }
+    if kept {
+        let kept = (CHAT_MEMBERS.to_owned(), raw.to_owned());
+        decoded.extras.push(kept);
+    }
     Some(decoded)
 }
 
@@ -76,8 +81,8 @@ mod tests {
     #[track_caller]
     fn check(json: &str, expected: Option<(u64, u64, u64, u64)>) {
         let raw: &RawValue = serde_json::from_str(json).unwrap();
-        let got =
-            decode_usage(raw, false).map(|u| (u.input, u.cache_read, u.cache_write, u.output));
+        let got = decode_usage(raw, false, false)
+            .map(|u| (u.input, u.cache_read, u.cache_write, u.output));
         assert_eq!(got, expected, "{json}");
     }
 
@@ -105,7 +110,7 @@ mod tests {
     fn reasoning_outside_is_added() {
         let json = r#"{"prompt_tokens":1,"completion_tokens":3,"completion_tokens_details":{"reasoning_tokens":5}}"#;
         let raw: &RawValue = serde_json::from_str(json).unwrap();
-        let output = |outside| decode_usage(raw, outside).map(|usage| usage.output);
+        let output = |outside| decode_usage(raw, outside, false).map(|usage| usage.output);
         assert_eq!((output(false), output(true)), (Some(3), Some(8)));
     }
 

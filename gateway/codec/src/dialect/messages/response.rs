@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::fields::{DecodeError, Fields, Path, required};
 use crate::ir::{Kept, Message, MessageBlock, Stop, StopReason, Usage};
-use crate::json::{ObjectWriter, as_str, trimmed, write_array, write_count, write_str};
+use crate::json::{ObjectWriter, as_str, trimmed, write_array, write_count, write_line, write_str};
 
 /// Members of an answer that a stream gives at its end, with the stop reason.
 const KNOWN_AT_END: [&str; 3] = ["stop_details", "container", "context_management"];
@@ -93,18 +93,6 @@ pub(super) fn write_kept(out: &mut Vec<u8>, members: &Kept) {
         out.push(b':');
         write_line(out, value.get());
     }
-}
-
-/// JSON text on one line, as a frame's data must be. Line breaks in JSON text
-/// stand only between tokens, so a space means the same.
-pub(super) fn write_line(out: &mut Vec<u8>, json: &str) {
-    out.extend(json.bytes().map(|byte| {
-        if matches!(byte, b'\n' | b'\r') {
-            b' '
-        } else {
-            byte
-        }
-    }));
 }
 
 fn write_block(out: &mut Vec<u8>, block: &MessageBlock) {
@@ -322,7 +310,7 @@ pub fn decode_message(body: &str) -> Result<Message, DecodeError> {
             }
             .into_owned()
         }),
-        error: None,
+        ..Message::default()
     })
 }
 

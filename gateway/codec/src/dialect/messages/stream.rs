@@ -8,9 +8,9 @@
 //! without. The events must come in lawful order (`ir::Order`).
 
 use crate::ir::{BlockStart, Delta, Event, Kept, Order, Stop, Usage};
-use crate::json::{write_count, write_str};
+use crate::json::{write_count, write_line, write_str};
 
-use super::response::{refusal_details, write_kept, write_line, write_usage};
+use super::response::{refusal_details, write_kept, write_usage};
 
 /// Members that stand beside `delta` in `message_delta`, not in it.
 const BESIDE_DELTA: [&str; 1] = ["context_management"];

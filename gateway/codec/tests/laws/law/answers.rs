@@ -22,6 +22,12 @@ pub(crate) fn chat(input: &[u8]) {
         check_answer(&of_body(decoder(), input), input.len());
         check_answer(&of_any_split(decoder, input), input.len());
     }
+    let accent = Accent::default();
+    let decoder = || StreamDecoder::new(chat_options(&accent).with_members_kept());
+    for events in [of_body(decoder(), input), of_any_split(decoder, input)] {
+        check_completions(&events, &assembled(&events), input.len());
+        check_kept(&events);
+    }
 }
 
 /// The same of a Messages upstream. What it wrote well passes the gateway and
@@ -180,7 +186,7 @@ fn check_answer(events: &[Event<'static>], length: usize) -> Vec<u8> {
             serde_json::from_slice::<&RawValue>(&whole).expect("JSON");
         }
     }
-    check_completions(events, &message);
+    check_completions(events, &message, length);
     stream
 }
 
@@ -255,14 +261,34 @@ fn reason_of_calls(blocks: &Value) -> &'static str {
     }
 }
 
+/// What is kept for a Chat client amounts to the same once the answer is whole, and
+/// passes hooks, who see it in the vocabulary of Messages.
+fn check_kept(events: &[Event<'static>]) {
+    let message = assembled(events);
+    if message.error.is_some() {
+        return;
+    }
+    let whole = messages::encode_message(&message, "i", "m");
+    let whole = std::str::from_utf8(&whole).expect("UTF-8");
+    let Ok(again) = messages::decode_message(whole) else {
+        panic!("what was written cannot be read: {whole}");
+    };
+    let shown = |message: &Message| format!("{:?}", message.extras);
+    assert_eq!(shown(&again), shown(&message));
+    let mut split = Vec::new();
+    message.split(&mut |event| split.push(event.into_owned()));
+    assert_eq!(shown(&assembled(&split)), shown(&again));
+}
+
 /// Chat Completions in both forms are JSON, and only a stop is `[DONE]`.
-fn check_completions(events: &[Event<'static>], message: &Message) {
+fn check_completions(events: &[Event<'static>], message: &Message, length: usize) {
     let mut encoder = CompletionStreamEncoder::new("i", "m", 1, true);
     let mut out = Vec::new();
     for event in events {
         encoder.encode(event, &mut out);
     }
     assert!(encoder.is_ended());
+    assert!(out.len() <= 64 * length + 65_536, "grew from {length}");
     let mut frames = Vec::new();
     let mut reader = FrameReader::default();
     let mut take = |frame: Frame<'_>| frames.push(frame.data.to_vec());

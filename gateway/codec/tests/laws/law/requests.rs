@@ -70,7 +70,7 @@ const MODEL: &str = "up/\"stream\"";
 const FAMILY: &str = "f";
 
 /// Members that an accent can change, drop or add; all others pass as they are.
-const CHANGED: [&str; 13] = [
+const CHANGED: [&str; 14] = [
     "model",
     "messages",
     "stream",
@@ -84,6 +84,7 @@ const CHANGED: [&str; 13] = [
     "temperature",
     "x",
     "tools",
+    "thinking",
 ];
 
 fn to_chat(request: &Request<'_>, length: usize) {

@@ -5,9 +5,12 @@
 //! likewise reasoning. `refusal` stays null, since an answer that was refused is
 //! known by its `finish_reason` alone: only at its end does a stream know it.
 
+use serde_json::value::RawValue;
+
+use super::beside::{Beside, write_logprobs, write_members};
 use super::carrier::{self, Seal};
-use crate::fields::{Fields, Path};
-use crate::ir::{Kept, Losses, Message, MessageBlock, Stop, StopReason, Usage};
+use crate::fields::{Extras, Fields, Path};
+use crate::ir::{CHAT_MEMBERS, Kept, Losses, Message, MessageBlock, Stop, StopReason, Usage};
 use crate::json::{ObjectWriter, as_count, write_array, write_count, write_str};
 
 /// What sets texts apart.
@@ -26,6 +29,7 @@ pub struct Completion {
 /// model name that the client asked for; `created` in seconds since 1970.
 pub fn encode_completion(message: &Message, id: &str, model: &str, created: u64) -> Completion {
     let mut losses = Losses::default();
+    let beside = Beside::of(&message.extras);
     let mut out = ObjectWriter::with_capacity(1024);
     out.string("id", id);
     out.string("object", "chat.completion");
@@ -33,16 +37,21 @@ pub fn encode_completion(message: &Message, id: &str, model: &str, created: u64)
     out.string("model", model);
     out.member("choices", |out| {
         out.extend_from_slice(b"[{\"index\":0,\"message\":");
-        write_message(out, &Parts::of(message, &mut losses));
-        out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
+        write_message(out, &Parts::of(message, &mut losses), &beside);
+        write_logprobs(out, beside.logprobs);
+        out.extend_from_slice(b",\"finish_reason\":");
         write_finish(out, message.stop.as_ref(), &mut losses);
+        write_members(out, &beside.choice);
         out.extend_from_slice(b"}]");
     });
     report_kept("answer", &message.extras, &mut losses);
     if let Some(usage) = &message.usage {
         out.member("usage", |out| write_usage(out, usage, &mut losses));
     }
-    let (body, _) = out.finish();
+    let (mut body, _) = out.finish();
+    body.pop();
+    write_members(&mut body, &beside.completion);
+    body.push(b'}');
     Completion { body, losses }
 }
 
@@ -122,7 +131,8 @@ pub(super) const NO_MEMBER: &str = "no equivalent in Chat Completions";
 /// Report what only the upstream's dialect knows, and says anything.
 pub(super) fn report_kept(at: &str, extras: &Kept, losses: &mut Losses) {
     let says = |raw: &str| !matches!(raw, "null" | "[]" | "{}");
-    for (key, _) in extras.iter().filter(|(_, raw)| says(raw.get())) {
+    let others = extras.iter().filter(|(key, _)| key != CHAT_MEMBERS);
+    for (key, _) in others.filter(|(_, raw)| says(raw.get())) {
         losses.report(format_args!("{at}.{key}"), NO_MEMBER);
     }
 }
@@ -151,7 +161,7 @@ impl Joined {
     }
 }
 
-fn write_message(out: &mut Vec<u8>, parts: &Parts<'_>) {
+fn write_message(out: &mut Vec<u8>, parts: &Parts<'_>, beside: &Beside<'_>) {
     out.extend_from_slice(b"{\"role\":\"assistant\",\"content\":");
     match parts.content.text.as_str() {
         "" if !parts.calls.is_empty() => out.extend_from_slice(b"null"),
@@ -180,6 +190,7 @@ fn write_message(out: &mut Vec<u8>, parts: &Parts<'_>) {
             out.extend_from_slice(b"}}");
         });
     }
+    write_members(out, &beside.message);
     out.push(b'}');
 }
 
@@ -218,6 +229,7 @@ pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage, losses: &mut Losses)
         .saturating_add(usage.cache_read)
         .saturating_add(usage.cache_write);
     let mut reasoning = 0;
+    let mut given = None;
     for (key, raw) in &usage.extras {
         let thinking = (key == "output_tokens_details")
             .then(|| Fields::of(raw, &Path::Root).ok()?.take("thinking_tokens"))
@@ -225,6 +237,7 @@ pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage, losses: &mut Losses)
             .and_then(as_count);
         match thinking {
             Some(count) => reasoning = count,
+            None if key == CHAT_MEMBERS => given = Some(&**raw),
             None if matches!(raw.get(), "null" | "[]" | "{}") => {}
             None => losses.report(
                 format_args!("answer.usage.{key}"),
@@ -232,6 +245,7 @@ pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage, losses: &mut Losses)
             ),
         }
     }
+    let given = given.map(Given::read).unwrap_or_default();
     let counts = [
         ("{\"prompt_tokens\":", prompt),
         (",\"completion_tokens\":", usage.output),
@@ -241,16 +255,55 @@ pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage, losses: &mut Losses)
             usage.cache_read,
         ),
         (",\"cache_write_tokens\":", usage.cache_write),
-        (
-            "},\"completion_tokens_details\":{\"reasoning_tokens\":",
-            reasoning,
-        ),
     ];
     for (key, count) in counts {
         out.extend_from_slice(key.as_bytes());
         write_count(out, count);
     }
-    out.extend_from_slice(b"}}");
+    write_members(out, &given.of_prompt);
+    out.extend_from_slice(b"},\"completion_tokens_details\":{\"reasoning_tokens\":");
+    write_count(out, reasoning);
+    write_members(out, &given.of_completion);
+    out.push(b'}');
+    write_members(out, &given.others);
+    out.push(b'}');
+}
+
+/// What the upstream counts that the inner form has no place for.
+#[derive(Default)]
+struct Given<'a> {
+    of_prompt: Extras<'a>,
+    of_completion: Extras<'a>,
+    others: Extras<'a>,
+}
+
+impl<'a> Given<'a> {
+    fn read(raw: &'a RawValue) -> Self {
+        let at = &Path::Root;
+        let mut usage = Fields::of(raw, at).unwrap_or_default();
+        let mut details = |key: &str, own: &[&str]| {
+            let details = usage.take_object(key, at).ok().flatten();
+            says_more(details.unwrap_or_default(), own)
+        };
+        let of_prompt = details(
+            "prompt_tokens_details",
+            &["cached_tokens", "cache_write_tokens"],
+        );
+        let of_completion = details("completion_tokens_details", &["reasoning_tokens"]);
+        let own = ["prompt_tokens", "completion_tokens", "total_tokens"];
+        Self {
+            of_prompt,
+            of_completion,
+            others: says_more(usage, &own),
+        }
+    }
+}
+
+/// The members that say something, but for those of our `own`.
+fn says_more<'a>(fields: Fields<'a>, own: &[&str]) -> Extras<'a> {
+    let mut members = fields.rest();
+    members.retain(|(key, raw)| !own.contains(&&**key) && raw.get() != "null");
+    members
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@
 //!                                       carries back in its place; else in the place
 //!                                       it may come back in; or gone; and there on
 //!                                       each, where the endpoint demands it
+//! thinking                           -> there, where earlier reasoning is read only
+//!                                       if that is said
 //! stream                             -> true, where the endpoint does nothing else;
 //!                                       gone, where it does not stream tools
 //! temperature                        -> what the endpoint takes
@@ -31,7 +33,7 @@ use super::carrier;
 use super::request::check_answers;
 use super::returned::Returned;
 use super::thoughts::REASONING;
-use crate::dialect::chat::accent::{Accent, OutputLimit, ReasoningAsk, ReasoningBack};
+use crate::dialect::chat::accent::{Accent, KEPT, OutputLimit, ReasoningAsk, ReasoningBack};
 use crate::dialect::chat::envelope::Envelope;
 use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
@@ -71,6 +73,7 @@ pub fn forward_request(
             true => "max_completion_tokens",
             false => "max_tokens",
         },
+        replays: false,
         losses: Losses::default(),
         out: ObjectWriter::with_capacity(body.len() + 64),
     };
@@ -84,6 +87,9 @@ pub fn forward_request(
         forwarder
             .out
             .raw("stream_options", r#"{"include_usage":true}"#);
+    }
+    if forwarder.replays && options.accent.reasoning_ask.keeps() && !has("thinking") {
+        forwarder.out.raw("thinking", KEPT);
     }
     members::add(&mut forwarder.out, options.accent);
     let (body, members) = members::retain(forwarder.out, options.accent, &mut forwarder.losses);
@@ -118,6 +124,8 @@ struct Forwarder<'o> {
     is_whole: bool,
     /// The member that limits the answer.
     limit: &'static str,
+    /// Whether earlier reasoning goes back.
+    replays: bool,
     losses: Losses,
     out: ObjectWriter,
 }
@@ -209,6 +217,7 @@ impl Forwarder<'_> {
 
     fn messages(&mut self, raw: &RawValue) {
         let is_plain = self.accent.reasoning_back == ReasoningBack::Same
+            && !self.accent.reasoning_ask.keeps()
             && self.accent.signature_placeholder.is_none()
             && memmem::find(raw.get().as_bytes(), carrier::ID_PREFIX.as_bytes()).is_none();
         let items: Vec<&RawValue> = match serde_json::from_str(raw.get()) {
@@ -291,6 +300,7 @@ impl Forwarder<'_> {
         if !has_content && inside.is_some() {
             self.content(&mut message, inside, None);
         }
+        self.replays |= reasoned;
         if demands && !reasoned {
             message.string("reasoning_content", &self.accent.reasoning_placeholder);
         }
@@ -377,6 +387,7 @@ impl Forwarder<'_> {
                 replay.add(&nothing, signature);
             }
         }
+        self.replays |= !replay.is_empty();
         let mut message = ObjectWriter::with_capacity(256);
         for (key, raw) in members {
             match &**key {
@@ -764,6 +775,37 @@ mod tests {
         check_message(&gemini, &signed("other"), &calls(&extra("skip"), ""), 0);
         check_message(&gemini, &calls("", ""), &calls(&extra("skip"), ""), 0);
         check_message(&Accent::default(), &calls("", ""), &calls("", ""), 0);
+    }
+
+    #[test]
+    fn earlier_reasoning_is_asked_for_where_it_goes_back() {
+        let accent = Accent {
+            reasoning_ask: ReasoningAsk::ThinkingKept,
+            ..Accent::default()
+        };
+        let thinking = |reasoning: &str, rest: &str| {
+            let body = format!(
+                r#"{{"model":"m"{rest},"messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","content":"a"{reasoning}}}]}}"#
+            );
+            let request = decode_client_request(&body).unwrap().request;
+            let options = EncodeOptions {
+                model: "m",
+                accent: &accent,
+                family: "here",
+            };
+            let forwarded = forward_request(&body, &request, options).unwrap();
+            let body: Value = serde_json::from_slice(&forwarded.body).unwrap();
+            body["thinking"].clone()
+        };
+        let kept: Value = serde_json::from_str(KEPT).unwrap();
+        let signed = r#","reasoning_content":"r","reasoning_details":[{"id":"sluice1.0","signature":"sluice1.reasoning_content.here"}]"#;
+        let foreign = r#","reasoning_content":"r","reasoning_details":[{"id":"sluice1.0","signature":"sluice1.reasoning_content.there"}]"#;
+        assert_eq!(thinking(signed, ""), kept);
+        assert_eq!(thinking(r#","reasoning_content":"r""#, ""), kept);
+        assert_eq!(thinking(foreign, ""), Value::Null);
+        assert_eq!(thinking("", ""), Value::Null);
+        let own = json!({ "type": "disabled" });
+        assert_eq!(thinking(signed, r#","thinking":{"type":"disabled"}"#), own);
     }
 
     fn any_request() -> impl Strategy<Value = Value> {

@@ -7,6 +7,7 @@
 //! ```
 //! What only this side needs; the upstream side is the folder's other files.
 
+mod beside;
 mod carrier;
 mod completion;
 mod conversation;

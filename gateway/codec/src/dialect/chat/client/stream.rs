@@ -8,10 +8,11 @@
 //! `[DONE]`, so that no client takes half an answer for a whole one. The events
 //! must come in lawful order (`ir::Order`).
 
+use super::beside::{Beside, Standing, write_logprobs, write_members};
 use super::carrier::{self, Seal};
 use super::completion::{GAP, NO_BLOCK, NO_MEMBER, report_kept, write_finish, write_usage};
 use super::error::write_error;
-use crate::ir::{BlockStart, Delta, Event, Losses, Order, Stop, Usage};
+use crate::ir::{BlockStart, Delta, Event, Losses, Order, Stop, Usage, chat_members};
 use crate::json::{write_count, write_str};
 
 /// Encodes one answer.
@@ -31,6 +32,7 @@ pub struct CompletionStreamEncoder {
     open: Open,
     content: Apart,
     reasoning: Apart,
+    standing: Standing,
     losses: Losses,
 }
 
@@ -83,6 +85,7 @@ impl CompletionStreamEncoder {
             open: Open::Plain,
             content: Apart::default(),
             reasoning: Apart::default(),
+            standing: Standing::default(),
             losses: Losses::default(),
         }
     }
@@ -105,7 +108,7 @@ impl CompletionStreamEncoder {
             Event::Start { usage, extras, .. } => {
                 self.usage.clone_from(usage);
                 report_kept("answer", extras, &mut self.losses);
-                self.chunk(out, |out| {
+                self.chunk_beside(out, &Beside::of(extras), |out| {
                     out.extend_from_slice(b"\"role\":\"assistant\",\"content\":\"\"");
                 });
             }
@@ -179,6 +182,11 @@ impl CompletionStreamEncoder {
         if self.open == Open::Other || delta.is_empty() {
             return;
         }
+        if let Delta::Other(raw) = delta
+            && let Some(members) = chat_members(raw)
+        {
+            return self.chunk_beside(out, &Beside::read(members), |_| {});
+        }
         match delta {
             Delta::Text(text) => {
                 let gap = self.content.gap(text);
@@ -190,10 +198,10 @@ impl CompletionStreamEncoder {
                 self.piece(b"\"reasoning_content\":", gap, text, out);
             }
             Delta::Signature(signature) => {
-                let index = self.thoughts.saturating_sub(1);
+                let (index, seal) = (self.thoughts.saturating_sub(1), self.seal);
                 self.chunk(out, |out| {
                     out.extend_from_slice(b"\"reasoning_details\":[");
-                    carrier::write(out, index, self.seal, signature);
+                    carrier::write(out, index, seal, signature);
                     out.push(b']');
                 });
             }
@@ -219,11 +227,10 @@ impl CompletionStreamEncoder {
     }
 
     fn stop(&mut self, stop: &Stop<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(b"[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":");
-        write_finish(out, Some(stop), &mut self.losses);
-        out.extend_from_slice(b"}]");
-        self.end_chunk(out);
+        let beside = Beside::of(&stop.extras);
+        let mut finish = Vec::new();
+        write_finish(&mut finish, Some(stop), &mut self.losses);
+        self.whole_chunk(out, &beside, |_| {}, &finish);
         // Written in any case, to report what it cannot carry.
         let mut usage = Vec::new();
         if let Some(counts) = &self.usage {
@@ -233,12 +240,13 @@ impl CompletionStreamEncoder {
             out.extend_from_slice(&self.head);
             out.extend_from_slice(b"[],\"usage\":");
             out.extend_from_slice(&usage);
+            self.standing.write(out, &Vec::new());
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
 
-    fn piece(&self, key: &[u8], gap: &str, text: &str, out: &mut Vec<u8>) {
+    fn piece(&mut self, key: &[u8], gap: &str, text: &str, out: &mut Vec<u8>) {
         self.chunk(out, |out| {
             out.extend_from_slice(key);
             match gap {
@@ -258,25 +266,55 @@ impl CompletionStreamEncoder {
     }
 
     /// A piece of the open tool call, with the members that `members` appends.
-    fn call(&self, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+    fn call(&mut self, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+        let index = self.calls;
         self.chunk(out, |out| {
             out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-            write_count(out, self.calls);
+            write_count(out, index);
             members(out);
             out.extend_from_slice(b"}]");
         });
     }
 
     /// A chunk whose delta has the members that `delta` appends.
-    fn chunk(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(b"[{\"index\":0,\"delta\":{");
-        delta(out);
-        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":null}]");
-        self.end_chunk(out);
+    fn chunk(&mut self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk_beside(out, &Beside::default(), delta);
     }
 
-    fn end_chunk(&self, out: &mut Vec<u8>) {
+    /// The same, with what only the upstream's dialect says.
+    fn chunk_beside(
+        &mut self,
+        out: &mut Vec<u8>,
+        beside: &Beside<'_>,
+        delta: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.whole_chunk(out, beside, delta, b"null");
+    }
+
+    fn whole_chunk(
+        &mut self,
+        out: &mut Vec<u8>,
+        beside: &Beside<'_>,
+        delta: impl FnOnce(&mut Vec<u8>),
+        finish: &[u8],
+    ) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b"[{\"index\":0,\"delta\":{");
+        let at = out.len();
+        delta(out);
+        let is_empty = out.len() == at;
+        write_members(out, &beside.message);
+        if is_empty && out.len() > at {
+            // No comma before the first member.
+            out.remove(at);
+        }
+        out.push(b'}');
+        write_logprobs(out, beside.logprobs);
+        out.extend_from_slice(b",\"finish_reason\":");
+        out.extend_from_slice(finish);
+        write_members(out, &beside.choice);
+        out.extend_from_slice(b"}]");
+        self.standing.write(out, &beside.completion);
         if self.include_usage {
             out.extend_from_slice(b",\"usage\":null");
         }

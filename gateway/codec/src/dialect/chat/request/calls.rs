@@ -156,6 +156,7 @@ pub(super) fn empty_content(form: EmptyContent) -> &'static [u8] {
     match form {
         EmptyContent::Null => b"null",
         EmptyContent::Empty => b"\"\"",
+        EmptyContent::Space => b"\" \"",
     }
 }
 

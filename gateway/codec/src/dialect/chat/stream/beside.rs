@@ -1,0 +1,150 @@
+//! What only this dialect says of an answer (`ir/beside.rs`), on its way to a
+//! client that can read it; to others it is reported as lost.
+
+use serde_json::value::RawValue;
+
+use super::StreamDecoder;
+use crate::dialect::chat::chunk::{Choice, Chunk, Delta, Rest};
+use crate::dialect::chat::payload::TOO_LARGE;
+use crate::hash::hash;
+use crate::ir::{Kept, Sink, chat_delta, merged};
+use crate::json::ObjectWriter;
+
+/// Most members of one object that are kept: far more than any vendor has, and few
+/// enough to be looked through.
+const MEMBERS_MAX: usize = 64;
+
+/// Most bytes that wait for a block to open.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// What was found, and what of it waits.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// Members of the completion that have been given out, with a hash of what they
+    /// said: most vendors repeat them in every chunk.
+    said: Vec<(String, u64)>,
+    waiting: Vec<Box<RawValue>>,
+    waiting_bytes: usize,
+}
+
+impl Beside {
+    /// Whether a member of the completion says what it has not said before.
+    fn is_news(&mut self, key: &str, raw: &RawValue) -> bool {
+        let hash = hash(raw.get().as_bytes());
+        match self.said.iter_mut().find(|(known, _)| known == key) {
+            Some((_, said)) => std::mem::replace(said, hash) != hash,
+            None => {
+                if self.said.len() < MEMBERS_MAX {
+                    self.said.push((key.to_owned(), hash));
+                }
+                true
+            }
+        }
+    }
+
+    fn wait(&mut self, members: String) -> bool {
+        let bytes = self.waiting_bytes + members.len();
+        let fits = bytes <= WAITING_BYTES_MAX;
+        if let (true, Ok(raw)) = (fits, RawValue::from_string(members)) {
+            self.waiting_bytes = bytes;
+            self.waiting.push(raw);
+        }
+        fits
+    }
+
+    /// What waits, for the extras of a start or a stop.
+    pub(super) fn take(&mut self) -> Kept {
+        self.waiting_bytes = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        merged(&waiting).into_iter().collect()
+    }
+}
+
+impl StreamDecoder {
+    /// Keep what a chunk says that nothing else takes.
+    pub(super) fn keep(
+        &mut self,
+        chunk: &Chunk<'_>,
+        choice: Option<&Choice<'_>>,
+        delta: Option<&Delta<'_>>,
+    ) {
+        let of_choice = choice.map_or(&[][..], |choice| &choice.rest);
+        let of_delta = delta.map_or(&[][..], |delta| &delta.rest);
+        if !self.options.keeps_members {
+            self.report_rest("", &chunk.rest);
+            self.report_rest("choices[0].", of_choice);
+            return self.report_rest("choices[0].delta.", of_delta);
+        }
+        let members = self.members(&chunk.rest, of_choice, of_delta);
+        if !members.is_empty() && !self.beside.wait(members) {
+            self.report_once("choices[0]", TOO_LARGE);
+        }
+    }
+
+    /// All of it as JSON text; empty if there is nothing.
+    fn members(&mut self, completion: &Rest<'_>, choice: &Rest<'_>, delta: &Rest<'_>) -> String {
+        let mut members = ObjectWriter::with_capacity(0);
+        let mut any = false;
+        for (key, raw) in completion.iter().take(MEMBERS_MAX) {
+            let is_free = key != "choice" && !members.has(key);
+            if is_free && self.beside.is_news(key, raw) {
+                members.raw(key, raw.get());
+                any = true;
+            }
+        }
+        if !choice.is_empty() || !delta.is_empty() {
+            members.member("choice", |out| {
+                let mut object = object(choice, "delta");
+                if !delta.is_empty() {
+                    let delta = self::object(delta, "").finish().0;
+                    object.member("delta", |out| out.extend_from_slice(&delta));
+                }
+                out.extend_from_slice(&object.finish().0);
+            });
+            any = true;
+        }
+        if [completion, choice, delta]
+            .iter()
+            .any(|rest| rest.len() > MEMBERS_MAX)
+        {
+            self.report_once("choices[0]", "more members than can be kept");
+        }
+        match any {
+            true => String::from_utf8(members.finish().0).unwrap_or_default(),
+            false => String::new(),
+        }
+    }
+
+    /// Give out what waits, if a block is open that it can go with.
+    pub(super) fn give_kept(&mut self, sink: Sink<'_>) {
+        if self.beside.waiting.is_empty() || !self.sequencer.takes_others() {
+            return;
+        }
+        self.beside.waiting_bytes = 0;
+        for members in std::mem::take(&mut self.beside.waiting) {
+            if let Some(delta) = chat_delta(members.get()) {
+                self.sequencer.other(delta, sink);
+            }
+        }
+    }
+
+    /// Report what a client of another dialect has no place for; nothing where it
+    /// says nothing.
+    fn report_rest(&mut self, at: &str, rest: &Rest<'_>) {
+        let says = |raw: &RawValue| !matches!(raw.get(), "[]" | "{}" | "\"\"");
+        for (key, _) in rest.iter().filter(|(_, raw)| says(raw)).take(MEMBERS_MAX) {
+            self.report_once(&format!("{at}{key}"), "no equivalent in the inner form");
+        }
+    }
+}
+
+/// The members of `rest`, once each, but for the name that is `taken`.
+fn object(rest: &Rest<'_>, taken: &str) -> ObjectWriter {
+    let mut object = ObjectWriter::with_capacity(64);
+    for (key, raw) in rest.iter().take(MEMBERS_MAX) {
+        if key != taken && !object.has(key) {
+            object.raw(key, raw.get());
+        }
+    }
+    object
+}
