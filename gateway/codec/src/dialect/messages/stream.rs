@@ -23,6 +23,8 @@ pub struct StreamEncoder {
     /// Shown in `message_start`, until the upstream's own count comes.
     input_estimate: u64,
     usage: Usage,
+    /// The start had them, if only as `null`: the end adds none.
+    has_details: bool,
     order: Order,
 }
 
@@ -35,6 +37,7 @@ impl StreamEncoder {
             model,
             input_estimate,
             usage: Usage::default(),
+            has_details: false,
             order: Order::default(),
         }
     }
@@ -107,6 +110,7 @@ impl StreamEncoder {
             }
         }
         write_kept(out, extras);
+        self.has_details = extras.iter().any(|(key, _)| key == "stop_details");
         out.extend_from_slice(b"}}\n\n");
     }
 
@@ -126,7 +130,7 @@ impl StreamEncoder {
             .cloned()
             .partition(|(key, _)| BESIDE_DELTA.contains(&key.as_str()));
         write_kept(out, &inside);
-        if let Some(details) = refusal_details(stop) {
+        if let Some(details) = refusal_details(stop).filter(|_| !self.has_details) {
             out.extend_from_slice(b",\"stop_details\":");
             out.extend_from_slice(details.as_bytes());
         }
