@@ -184,7 +184,8 @@ async fn an_accent_of_messages_is_heeded() {
 
 #[tokio::test]
 async fn errors_of_messages_upstreams_keep_their_kind() {
-    let error = json!({ "type": "error", "error": { "type": "overloaded_error", "message": "busy" }, "request_id": "r" });
+    let error = json!({ "type": "error", "error": { "type": "overloaded_error", "message": "busy",
+        "details": { "error_code": "compaction_unavailable" } }, "request_id": "r" });
     let upstream = FakeUpstream::start(move |_| {
         Script::Whole(529, vec![("retry-after", "3")], error.to_string())
     })
@@ -192,7 +193,9 @@ async fn errors_of_messages_upstreams_keep_their_kind() {
     let gateway = before_messages(&upstream).await;
     let answer = gateway.client().ask("m", true).await;
     assert_eq!((answer.status, answer.header("retry-after")), (529, "3"));
-    assert_eq!(answer.json()["error"]["type"], "overloaded_error");
+    let error = answer.json()["error"].clone();
+    assert_eq!(error["type"], "overloaded_error");
+    assert_eq!(error["details"]["error_code"], "compaction_unavailable");
 }
 
 // === clients of Chat Completions ===
@@ -301,6 +304,32 @@ async fn chat_over_chat_passes_untouched() {
     .await;
     let text = String::from_utf8_lossy(&with_usage.body);
     assert!(text.contains("\"prompt_tokens\":7"), "{text}");
+}
+
+/// Whole and streamed, from an upstream that does not stream.
+#[tokio::test]
+async fn what_only_their_dialect_says_reaches_chat_clients() {
+    let body = json!({ "service_tier": "flex", "choices": [{ "index": 0, "finish_reason": "stop",
+        "logprobs": { "content": [{ "token": "a" }] },
+        "message": { "role": "assistant", "content": "a", "annotations": [{ "type": "url_citation" }] } }],
+        "usage": { "prompt_tokens": 1, "completion_tokens": 1, "cost": 0.5 } });
+    let upstream = FakeUpstream::start(move |_| Script::Whole(200, vec![], body.to_string())).await;
+    let gateway = TestGateway::start(&upstream.config("")).await;
+    let ask = |stream: bool| {
+        json!({ "model": "m", "stream": stream,
+        "messages": [{ "role": "user", "content": "hi" }] })
+    };
+    let answer = complete(&gateway, &ask(false)).await.json();
+    let choice = &answer["choices"][0];
+    assert_eq!(answer["service_tier"], "flex");
+    assert_eq!(answer["usage"]["cost"], 0.5);
+    assert_eq!(choice["logprobs"]["content"][0]["token"], "a");
+    assert_eq!(choice["message"]["annotations"][0]["type"], "url_citation");
+    let streamed = complete(&gateway, &ask(true)).await;
+    let text = String::from_utf8_lossy(&streamed.body);
+    for said in ["\"flex\"", "\"token\":\"a\"", "url_citation"] {
+        assert!(text.contains(said), "no {said} in {text}");
+    }
 }
 
 #[tokio::test]

@@ -70,7 +70,9 @@ const VENDORS: [Vendor; 5] = [
             demand(
                 choice.is_null() || choice == "auto",
                 "Tool choice must be auto",
-            )
+            )?;
+            let kept = body["thinking"]["clear_thinking"] == false;
+            demand(kept, "earlier reasoning would be discarded")
         },
         calls: |turn| {
             call(

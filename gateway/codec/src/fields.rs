@@ -4,7 +4,7 @@
 //! tool schema or a long text is scanned and never built into a tree. Errors
 //! carry the path: ``messages[2].role: expected a string, got `7` ``.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -259,6 +259,15 @@ impl<'a> Fields<'a> {
     /// Whether nothing is left to take.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// What nobody took, of a repeated member the last one.
+    pub fn distinct(mut self) -> Extras<'a> {
+        let mut seen = HashSet::with_capacity(self.members.len());
+        self.members.reverse();
+        self.members.retain(|(key, _)| seen.insert(key.clone()));
+        self.members.reverse();
+        self.members
     }
 
     /// What nobody took.

@@ -13,10 +13,12 @@
 //! Start with [`ir`], then read one dialect: [`dialect::messages`].
 
 pub mod dialect;
+mod documents;
 pub mod fields;
 mod hash;
 pub mod ir;
 pub mod json;
+mod members;
 mod overflow;
 mod reason;
 pub mod sse;

@@ -27,13 +27,14 @@ const NOTES_MAX: usize = 64;
 const NOTE_BYTES_MAX: usize = 64 << 10;
 
 /// Where bodies hold what was said.
-const PROMPT_MEMBERS: [&str; 6] = [
+const PROMPT_MEMBERS: [&str; 7] = [
     "messages",
     "system",
     "content",
     "input",
     "instructions",
     "prompt",
+    sluice_codec::ir::CHAT_MEMBERS,
 ];
 
 /// What a hook notes for its later stages in the same call.

@@ -7,9 +7,10 @@
 //!             "delta": {"audio": ..}}}   members of the message
 //! ```
 //! It belongs to no block. A stream brings it piece by piece, as a delta of
-//! whichever block is open; what comes while none is stands in the extras of the
-//! start and the stop; of a whole answer all of it is one member of the extras.
-//! A decoder gives it out only for clients of the same dialect.
+//! whichever block is open, since much of it is what was said; the few members that
+//! stand in every chunk, and say nothing of the conversation, are extras of the start
+//! or the stop. Of a whole answer all of it is one member of the extras. A decoder
+//! gives it out only for clients of the same dialect.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,6 +23,18 @@ use crate::json::{as_str, write_array, write_str};
 
 /// The member of extras that holds it.
 pub const CHAT_MEMBERS: &str = "chat_completion";
+
+/// The member of a stop's extras that holds what a Messages upstream says beside the
+/// `delta` of its `message_delta`, rather than in it: an object.
+pub const STOP_MEMBERS: &str = "message_delta";
+
+/// Members that stand in every chunk where they stand in one, and say nothing of the
+/// conversation. <https://platform.openai.com/docs/api-reference/chat-streaming>;
+/// `provider` is OpenRouter's (seen 2026-11).
+pub(crate) const STANDING: [&str; 3] = ["service_tier", "system_fingerprint", "provider"];
+
+/// Longest value that is one of those.
+pub(crate) const STANDING_BYTES_MAX: usize = 256;
 
 /// `type` of a delta that holds it.
 const DELTA: &str = "chat_completion_delta";

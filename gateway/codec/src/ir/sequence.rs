@@ -73,11 +73,9 @@ impl Sequencer {
         self.index == 0 && self.open.is_none()
     }
 
-    /// A text block with nothing in it: clients take an answer without any block
-    /// for a broken one.
-    pub fn empty_text(&mut self, sink: Sink<'_>) {
+    /// A text block begins, whatever may come of it.
+    pub fn begin_text(&mut self, sink: Sink<'_>) {
         self.begin(Kind::Text, BlockStart::Text, Kept::new(), 0, sink);
-        self.close(sink);
     }
 
     /// A piece of reasoning; an empty one opens nothing.

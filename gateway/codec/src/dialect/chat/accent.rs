@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Number;
 
 use crate::ir::Thinking;
+use crate::members::Accepted;
 
 /// Deviations of one endpoint. The default is what the generic
 /// `openai-compatible` provider gets: what most servers accept.
@@ -163,6 +164,15 @@ impl ReasoningAsk {
 pub(super) const KEPT: &str = r#"{"type":"enabled","clear_thinking":false}"#;
 
 impl Accent {
+    /// Which members of a body may be sent.
+    pub(super) fn accepted(&self) -> Accepted<'_> {
+        Accepted {
+            vital: &["model", "messages", "stream"],
+            params: &self.params,
+            drop: &self.drop,
+        }
+    }
+
     /// The values of `tool_choice` that a request may hold which asks for this.
     pub(super) fn choices(&self, thinking: Option<Thinking>) -> &[Choice] {
         match &self.tool_choice_thinking {

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::documents::{document_text, search_result_text};
 use crate::fields::{Fields, Path};
 use crate::ir::{ImageSource, Losses};
-use crate::json::{Text, as_str};
+use crate::json::Text;
 
 /// Text as it stands between a literal's quotes.
 pub(super) type Piece<'r> = Cow<'r, str>;
@@ -213,52 +214,19 @@ fn document(raw: &RawValue) -> Option<Document<'_>> {
     let at = &Path::Root;
     let mut fields = Fields::of(raw, at).ok()?;
     let mut source = fields.take_object("source", at).ok()??;
-    let title = fields
-        .take_str("title", at)
-        .ok()?
-        .map_or_else(String::new, |title| format!("{title}\n"));
     Some(match &*source.take_str("type", at).ok()?? {
         "base64" => Document::Pdf(source.take_text("data", at).ok()??),
-        "text" => Document::Text(escaped(&format!(
-            "{title}{}",
-            source.take_str("data", at).ok()??
-        ))),
-        "url" => Document::Text(escaped(&format!(
-            "{title}[document at {}]",
-            source.take_str("url", at).ok()??
-        ))),
-        "content" => Document::Text(escaped(&format!(
-            "{title}{}",
-            flat_text(source.take("content")?)
-        ))),
-        _ => return None,
+        "url" => {
+            let title = fields.take_str("title", at).ok()?;
+            let title = title.map_or_else(String::new, |title| format!("{title}\n"));
+            let url = source.take_str("url", at).ok()??;
+            Document::Text(escaped(&format!("{title}[document at {url}]")))
+        }
+        _ => Document::Text(escaped(&document_text(raw)?)),
     })
 }
 
 /// A search result as text: title, source and what was found.
 pub(super) fn search_result(raw: &RawValue) -> Piece<'static> {
-    let at = &Path::Root;
-    let Ok(mut fields) = Fields::of(raw, at) else {
-        return escaped(raw.get());
-    };
-    let mut texts: Vec<String> = ["title", "source"]
-        .into_iter()
-        .filter_map(|key| fields.take(key).and_then(as_str))
-        .map(Cow::into_owned)
-        .collect();
-    texts.extend(fields.take("content").map(flat_text));
-    escaped(&texts.join("\n"))
-}
-
-/// The text of content that is a string or text blocks.
-fn flat_text(raw: &RawValue) -> String {
-    if let Some(text) = as_str(raw) {
-        return text.into_owned();
-    }
-    let at = &Path::Root;
-    let blocks: Vec<Fields<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-    let texts = blocks
-        .into_iter()
-        .filter_map(|mut block| block.take_str("text", at).ok()?);
-    texts.map(Cow::into_owned).collect::<Vec<_>>().join("\n")
+    escaped(&search_result_text(raw))
 }

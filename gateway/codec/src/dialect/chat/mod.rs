@@ -16,7 +16,6 @@ mod error;
 mod ids;
 mod lesson;
 mod marks;
-mod members;
 mod names;
 mod payload;
 mod prefill;

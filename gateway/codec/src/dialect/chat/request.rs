@@ -27,7 +27,6 @@ use super::choice::{Plan, Sent};
 use super::content::{Media, Piece, TurnContent, escaped, search_result};
 use super::ids::Ids;
 use super::marks;
-use super::members;
 use super::names::Names;
 use super::prefill;
 use super::replay::{FOREIGN, Replay, write_joined};
@@ -38,6 +37,7 @@ use crate::fields::{Extras, Path};
 use crate::hash::hash;
 use crate::ir::{Block, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool};
 use crate::json::{Member, ObjectWriter, write_array, write_count, write_str};
+use crate::members;
 
 /// Claude Code's first system block changes with every build and prompt; sent
 /// on, it would spoil every prompt cache. <https://github.com/vllm-project/vllm>
@@ -129,8 +129,8 @@ pub fn encode_request(
         prefill::add(&mut body, prefill);
     }
     encoder.report_extras(&request.extras, &Path::Root);
-    members::add(&mut body, options.accent);
-    let (body, members) = members::retain(body, options.accent, &mut encoder.losses);
+    members::add(&mut body, &options.accent.add);
+    let (body, members) = options.accent.accepted().retain(body, &mut encoder.losses);
     Ok(Encoded {
         body,
         members,
@@ -707,7 +707,7 @@ impl<'r> Encoder<'r, '_> {
             .collect();
         // The decoder looks for all of them, also for those that are not sent: none
         // is lost.
-        let is_sent = self.accent.stop_max > 0 && members::is_accepted("stop", self.accent);
+        let is_sent = self.accent.stop_max > 0 && self.accent.accepted().takes("stop");
         if !stops.is_empty() && is_sent {
             body.member("stop", |out| {
                 write_array(out, stops.iter().take(self.accent.stop_max), |out, text| {

@@ -528,6 +528,7 @@ impl StreamDecoder {
             }
             call.state = State::Closed;
             self.sequencer.tool_input(call.unsent(), sink);
+            self.give_kept(sink);
             self.sequencer.close(sink);
         }
     }
@@ -562,6 +563,7 @@ impl StreamDecoder {
         let name = self.options.names.restore(&call.name);
         let text = format!("{gap}[{what} call of tool {name}] {}", call.arguments);
         self.sequencer.text(&text, sink);
+        self.give_kept(sink);
         self.sequencer.close(sink);
     }
 
@@ -610,9 +612,14 @@ impl StreamDecoder {
         };
         self.ended = true;
         self.start(sink);
-        self.sequencer.close(sink);
         if self.sequencer.is_blank() {
-            self.sequencer.empty_text(sink);
+            // Clients take an answer without any block for a broken one.
+            self.sequencer.begin_text(sink);
+        }
+        self.give_kept(sink);
+        self.sequencer.close(sink);
+        if self.beside.waits() {
+            self.report_once("choices[0]", "members that came while no block was open");
         }
         if let Some(usage) = self.usage.take().or_else(|| self.estimated_usage()) {
             self.sequencer.usage(usage, sink);

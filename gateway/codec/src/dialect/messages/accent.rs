@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 
 use super::blocks::kind;
 use crate::fields::{Fields, Path};
-use crate::ir::{Block, Thinking, Tool};
+use crate::ir::{Block, Losses, Thinking, Tool};
+use crate::json::{Member, ObjectWriter};
+use crate::members::{self, Accepted};
 
 /// Deviations of one endpoint. The default is Anthropic's own: with it a body is
 /// forwarded byte for byte.
@@ -141,6 +143,21 @@ pub(super) enum Place {
 }
 
 impl Accent {
+    /// Add to a body what this endpoint wants, drop what it refuses, and report that.
+    pub(super) fn settle(
+        &self,
+        mut body: ObjectWriter,
+        losses: &mut Losses,
+    ) -> (Vec<u8>, Vec<Member>) {
+        members::add(&mut body, &self.add);
+        let accepted = Accepted {
+            vital: &["model", "messages", "max_tokens", "stream"],
+            params: &self.params,
+            drop: &self.drop,
+        };
+        accepted.retain(body, losses)
+    }
+
     /// Whether `block` may be sent; what every conversation is made of always may.
     pub(super) fn takes(&self, block: &Block<'_>, place: Place) -> bool {
         if matches!(

@@ -1,12 +1,10 @@
 //! Content blocks, written, and texts that stand for those an upstream refuses.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, Path};
+use crate::documents::{document_text, search_result_text};
 use crate::ir::Block;
-use crate::json::{Text, as_str, write_array};
+use crate::json::{Text, write_array};
 
 /// What stands ahead of tool calls that had no reasoning, for those who demand it.
 pub(super) const BLANK_THINKING: &[u8] = br#"{"type":"thinking","thinking":" ","signature":""}"#;
@@ -118,44 +116,6 @@ pub(super) fn stand_in(block: &Block<'_>) -> StandIn {
 /// What a reference to a tool says to those who load none.
 pub(super) fn loaded(tool: &str) -> String {
     format!("Tool {tool} is loaded and can be called now.")
-}
-
-/// A document's text, where it is one.
-fn document_text(raw: &RawValue) -> Option<String> {
-    let at = &Path::Root;
-    let mut fields = Fields::of(raw, at).ok()?;
-    let mut source = fields.take_object("source", at).ok()??;
-    let text = match &*source.take_str("type", at).ok()?? {
-        "text" => source.take_str("data", at).ok()??.into_owned(),
-        "content" => flat_text(source.take("content")?),
-        _ => return None,
-    };
-    let title = fields.take("title").and_then(as_str);
-    Some(joined(title.into_iter().chain([Cow::Owned(text)])))
-}
-
-/// Title, source and what was found.
-fn search_result_text(raw: &RawValue) -> String {
-    let Ok(mut fields) = Fields::of(raw, &Path::Root) else {
-        return String::new();
-    };
-    let mut heads = ["title", "source"].map(|key| fields.take(key).and_then(as_str));
-    let found = fields.take("content").map(flat_text).map(Cow::Owned);
-    joined(heads.iter_mut().filter_map(Option::take).chain(found))
-}
-
-/// The text of content that is a string or text blocks.
-fn flat_text(raw: &RawValue) -> String {
-    if let Some(text) = as_str(raw) {
-        return text.into_owned();
-    }
-    let blocks: Vec<Fields<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-    let text = |mut block: Fields<'_>| Some(block.take("text").and_then(as_str)?.into_owned());
-    joined(blocks.into_iter().filter_map(text).map(Cow::Owned))
-}
-
-fn joined<'t>(texts: impl Iterator<Item = Cow<'t, str>>) -> String {
-    texts.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -22,13 +22,13 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::error::{decode_embedded, kind_of_status};
-use super::response::{kept, kept_apart, take_citations};
+use super::response::{BESIDE_DELTA, kept, kept_apart, take_citations};
 use crate::fields::{Fields, Path};
 use crate::ir::{
-    BlockStart, Delta, Event, Kept, Losses, Request, Sequencer, Sink, Stop, StopReason, Usage,
-    citation_delta,
+    BlockStart, Delta, Event, Kept, Losses, Request, STOP_MEMBERS, Sequencer, Sink, Stop,
+    StopReason, Usage, citation_delta,
 };
-use crate::json::{as_count, as_str, trimmed};
+use crate::json::{ObjectWriter, as_count, as_str, trimmed};
 use crate::reason;
 
 /// Most members that are gathered from several frames: far more than Anthropic
@@ -42,7 +42,7 @@ const HELD_BLOCKS_MAX: usize = 64;
 
 /// Members of a message that are not for its end to say, or have a place of
 /// their own: under these names nothing else is kept.
-const NOT_AT_END: [&str; 8] = [
+const NOT_AT_END: [&str; 9] = [
     "id",
     "type",
     "role",
@@ -51,6 +51,7 @@ const NOT_AT_END: [&str; 8] = [
     "usage",
     "stop_reason",
     "stop_sequence",
+    STOP_MEMBERS,
 ];
 
 /// What the decoder of an answer must know of its request.
@@ -88,6 +89,8 @@ pub struct AnswerDecoder {
     stop_sequence: Option<String>,
     /// Members that go with the stop.
     at_end: Kept,
+    /// Those of them that stood beside the `delta`.
+    beside_delta: Kept,
     /// Anything that reads like an answer has come.
     answered: bool,
     ended: bool,
@@ -166,6 +169,7 @@ impl AnswerDecoder {
             reason: None,
             stop_sequence: None,
             at_end: Kept::new(),
+            beside_delta: Kept::new(),
             answered: false,
             ended: false,
             losses: Losses::default(),
@@ -378,10 +382,26 @@ impl AnswerDecoder {
             self.take_stop(&mut delta);
             self.keep_at_end(kept(delta));
         }
-        self.keep_at_end(kept(fields));
+        // Known ones have their place wherever they come from.
+        let (known, beside) = kept(fields)
+            .into_iter()
+            .partition(|(key, _)| BESIDE_DELTA.contains(&key.as_str()));
+        self.keep_at_end(known);
+        let beside = self.for_the_end(beside);
+        if !put_all(&mut self.beside_delta, beside) {
+            self.report_once("message_delta", "more members than can be kept");
+        }
     }
 
-    fn keep_at_end(&mut self, mut members: Kept) {
+    fn keep_at_end(&mut self, members: Kept) {
+        let members = self.for_the_end(members);
+        if !put_all(&mut self.at_end, members) {
+            self.report_once("message_delta", "more members than can be kept");
+        }
+    }
+
+    /// The members that the end may say.
+    fn for_the_end(&mut self, mut members: Kept) -> Kept {
         members.retain(|(key, _)| {
             let is_free = !NOT_AT_END.contains(&key.as_str());
             if !is_free {
@@ -392,9 +412,7 @@ impl AnswerDecoder {
             }
             is_free
         });
-        if !put_all(&mut self.at_end, members) {
-            self.report_once("message_delta", "more members than can be kept");
-        }
+        members
     }
 
     fn take_stop(&mut self, fields: &mut Fields<'_>) {
@@ -448,10 +466,12 @@ impl AnswerDecoder {
         if let Some(usage) = self.usage.take() {
             self.sequencer.usage(usage, sink);
         }
+        let mut extras = std::mem::take(&mut self.at_end);
+        extras.extend(object(&self.beside_delta).map(|raw| (STOP_MEMBERS.to_owned(), raw)));
         let stop = Stop {
             reason,
             sequence: self.stop_sequence.take().map(Cow::Owned),
-            extras: std::mem::take(&mut self.at_end),
+            extras,
         };
         self.sequencer.stop(stop, sink);
     }
@@ -790,6 +810,17 @@ fn whole_input(raw: &RawValue) -> Cow<'_, str> {
     }
 }
 
+/// An object of these members, if there are any.
+fn object(members: &Kept) -> Option<Box<RawValue>> {
+    let mut object = ObjectWriter::with_capacity(64);
+    for (key, raw) in members {
+        object.raw(key, raw.get());
+    }
+    let text = String::from_utf8(object.finish().0).ok()?;
+    let raw = RawValue::from_string(text).ok()?;
+    (!members.is_empty()).then_some(raw)
+}
+
 fn is_array(raw: &RawValue) -> bool {
     raw.get().starts_with('[')
 }
@@ -912,7 +943,7 @@ mod tests {
             r#"{"type":"content_block_start","index":5,"content_block":{"type":"tool_use","id":"toolu_1","name":"Bash","input":{},"caller":{"type":"direct"}}}"#,
             r#"{"type":"content_block_delta","index":5,"delta":{"type":"input_json_delta","partial_json":"{\"c\":1.0}"}}"#,
             r#"{"type":"content_block_stop","index":5}"#,
-            r#"{"type":"message_delta","delta":{"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":"cyber"},"container":{"id":"c"}},"usage":U2,"context_management":{"applied_edits":[]}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":"cyber"},"container":{"id":"c"}},"usage":U2,"context_management":{"applied_edits":[]},"x_new":{"y":1}}"#,
             r#"{"type":"message_stop"}"#,
         ]
         .map(|frame| {
@@ -933,7 +964,7 @@ mod tests {
         let usage = USAGE.replace("OUT", "42");
         format!(
             r#"{{"id":"msg_1","type":"message","role":"assistant","model":"m","content":{content},"stop_reason":"refusal","stop_sequence":null,
-            "stop_details":{{"type":"refusal","category":"cyber"}},"container":{{"id":"c"}},"context_management":{{"applied_edits":[]}},"usage":{usage}}}"#
+            "stop_details":{{"type":"refusal","category":"cyber"}},"container":{{"id":"c"}},"context_management":{{"applied_edits":[]}},"x_new":{{"y":1}},"usage":{usage}}}"#
         )
     }
 

@@ -16,7 +16,6 @@ mod blocks;
 mod error;
 mod forward;
 mod inbound;
-mod members;
 mod outbound;
 mod request;
 mod response;

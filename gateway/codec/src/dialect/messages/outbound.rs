@@ -25,7 +25,6 @@ use super::blocks::{
     BLANK_THINKING, NO_USER, StandIn, is_billing_line, loaded, reminder, schema_instruction,
     stand_in, text_block, write_blocks, write_text,
 };
-use super::members;
 use crate::fields::{Extras, Path};
 use crate::ir::{
     Block, ImageSource, Losses, Refused, Request, RequestMessage, Role, Thinking, Tool,
@@ -97,7 +96,7 @@ pub fn encode_request(
     }
     encoder.report_extras(&request.extras, &Path::Root);
     let mut losses = encoder.losses;
-    let (body, members) = members::settle(body, accent, &mut losses);
+    let (body, members) = accent.settle(body, &mut losses);
     Ok(Encoded {
         body,
         members,

@@ -1,15 +1,19 @@
 //! A Messages answer, whole: encoded for clients, decoded from hooks.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
 use crate::fields::{DecodeError, Fields, Path, required};
-use crate::ir::{Kept, Message, MessageBlock, Stop, StopReason, Usage};
+use crate::ir::{Kept, Message, MessageBlock, STOP_MEMBERS, Stop, StopReason, Usage};
 use crate::json::{ObjectWriter, as_str, trimmed, write_array, write_count, write_line, write_str};
 
 /// Members of an answer that a stream gives at its end, with the stop reason.
 const KNOWN_AT_END: [&str; 3] = ["stop_details", "container", "context_management"];
+
+/// Members that stand beside `delta` in `message_delta`, not in it.
+pub(super) const BESIDE_DELTA: [&str; 1] = ["context_management"];
 
 /// The body of a whole answer, with this fresh `id`, under the model name that
 /// the client asked for. Usage is always a full object.
@@ -38,7 +42,7 @@ pub fn encode_message(message: &Message, id: &str, model: &str) -> Vec<u8> {
     });
     let usage = message.usage.clone().unwrap_or_default();
     out.member("usage", |out| write_usage(out, &usage));
-    let at_end = stop.map_or(&[][..], |stop| &stop.extras);
+    let at_end = stop.map(said_at_end).unwrap_or_default();
     for (key, value) in &message.extras {
         // What is said at the end overrides, unless it says nothing.
         let later = at_end.iter().find(|(name, _)| name == key);
@@ -46,7 +50,7 @@ pub fn encode_message(message: &Message, id: &str, model: &str) -> Vec<u8> {
             out.raw(key, value.get());
         }
     }
-    for (key, value) in at_end {
+    for (key, value) in &at_end {
         let earlier = message.extras.iter().any(|(name, _)| name == key);
         if !earlier || value.get() != "null" {
             out.raw(key, value.get());
@@ -58,6 +62,27 @@ pub fn encode_message(message: &Message, id: &str, model: &str) -> Vec<u8> {
         out.raw("stop_details", details);
     }
     out.finish().0
+}
+
+/// All members that a stop has, wherever a stream has them.
+fn said_at_end(stop: &Stop<'_>) -> Kept {
+    let others = stop.extras.iter().filter(|(key, _)| key != STOP_MEMBERS);
+    let mut said: Kept = others.cloned().collect();
+    for (key, raw) in stop_members(stop) {
+        if !said.iter().any(|(known, _)| *known == key) {
+            said.push((key, raw));
+        }
+    }
+    said
+}
+
+/// Members that a stream has beside its last `delta`.
+pub(super) fn stop_members(stop: &Stop<'_>) -> Kept {
+    let mut holds = stop.extras.iter().filter(|(key, _)| key == STOP_MEMBERS);
+    let raw = holds.next().map(|(_, raw)| raw);
+    raw.and_then(|raw| Fields::of(raw, &Path::Root).ok())
+        .map(kept)
+        .unwrap_or_default()
 }
 
 /// What clients read beside the stop reason `refusal`, where the upstream does
@@ -162,11 +187,10 @@ fn write_block(out: &mut Vec<u8>, block: &MessageBlock) {
 /// takes its place.
 fn write_folded(out: &mut Vec<u8>, block: &RawValue, deltas: &[Box<RawValue>]) {
     let at = &Path::Root;
-    let members = Fields::of(block, at).unwrap_or_default().rest();
-    let mut members: Vec<(String, String)> = members
-        .into_iter()
-        .map(|(key, raw)| (key.into_owned(), raw.get().to_owned()))
-        .collect();
+    let mut folded = Folded::default();
+    for (key, raw) in Fields::of(block, at).unwrap_or_default().rest() {
+        folded.put(key, Value::Whole(Cow::Borrowed(raw.get())));
+    }
     let mut input = String::new();
     let mut citations = Vec::new();
     for delta in deltas {
@@ -178,13 +202,15 @@ fn write_folded(out: &mut Vec<u8>, block: &RawValue, deltas: &[Box<RawValue>]) {
             Some("citations_delta") => citations.extend(fields.take("citation")),
             _ => {
                 for (key, raw) in fields.rest() {
-                    fold(&mut members, &key, raw);
+                    folded.go_on(key, raw);
                 }
             }
         }
     }
     match Input::of(&input) {
-        Input::Whole(whole) if !input.is_empty() => put(&mut members, "input", whole.to_owned()),
+        Input::Whole(whole) if !input.is_empty() => {
+            folded.put("input".into(), Value::Whole(Cow::Borrowed(whole)));
+        }
         _ => {}
     }
     if !citations.is_empty() {
@@ -192,39 +218,76 @@ fn write_folded(out: &mut Vec<u8>, block: &RawValue, deltas: &[Box<RawValue>]) {
         write_array(&mut list, citations, |out, raw| {
             out.extend_from_slice(raw.get().as_bytes());
         });
-        put(
-            &mut members,
-            "citations",
-            String::from_utf8_lossy(&list).into_owned(),
-        );
+        let list = String::from_utf8_lossy(&list).into_owned();
+        folded.put("citations".into(), Value::Whole(Cow::Owned(list)));
     }
-    out.push(b'{');
-    for (i, (key, value)) in members.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write_str(out, key);
-        out.push(b':');
-        out.extend_from_slice(value.as_bytes());
-    }
-    out.push(b'}');
+    folded.write(out);
 }
 
-fn fold(members: &mut Vec<(String, String)>, key: &str, raw: &RawValue) {
-    let known = members.iter_mut().find(|(name, _)| name == key);
-    match known {
-        Some((_, text)) if text.starts_with('"') && raw.get().starts_with('"') => {
-            text.pop();
-            text.push_str(&raw.get()[1..]);
-        }
-        _ => put(members, key, raw.get().to_owned()),
-    }
+/// The members of a block that grows; of a repeated one the last counts, where the
+/// first stood.
+#[derive(Default)]
+struct Folded<'a> {
+    members: Vec<(Cow<'a, str>, Value<'a>)>,
+    at: HashMap<Cow<'a, str>, usize>,
 }
 
-fn put(members: &mut Vec<(String, String)>, key: &str, value: String) {
-    match members.iter_mut().find(|(name, _)| name == key) {
-        Some((_, old)) => *old = value,
-        None => members.push((key.to_owned(), value)),
+/// A member's value.
+enum Value<'a> {
+    /// JSON text.
+    Whole(Cow<'a, str>),
+    /// A string that has grown: literals without their quotes.
+    Pieces(Vec<&'a str>),
+}
+
+impl<'a> Folded<'a> {
+    fn put(&mut self, key: Cow<'a, str>, value: Value<'a>) {
+        match self.at.get(&key) {
+            Some(at) => self.members[*at].1 = value,
+            None => {
+                self.at.insert(key.clone(), self.members.len());
+                self.members.push((key, value));
+            }
+        }
+    }
+
+    /// More of a string, or another value.
+    fn go_on(&mut self, key: Cow<'a, str>, raw: &'a RawValue) {
+        let inside = |text: &'a str| text.strip_prefix('"')?.strip_suffix('"');
+        let known = self.at.get(&key).map(|at| &mut self.members[*at].1);
+        match (known, inside(raw.get())) {
+            (Some(Value::Pieces(pieces)), Some(more)) => return pieces.push(more),
+            (Some(value), Some(more)) => {
+                if let Value::Whole(Cow::Borrowed(text)) = value
+                    && let Some(first) = inside(text)
+                {
+                    *value = Value::Pieces(vec![first, more]);
+                    return;
+                }
+            }
+            _ => {}
+        }
+        self.put(key, Value::Whole(Cow::Borrowed(raw.get())));
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (i, (key, value)) in self.members.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_str(out, key);
+            out.push(b':');
+            match value {
+                Value::Whole(text) => out.extend_from_slice(text.as_bytes()),
+                Value::Pieces(pieces) => {
+                    out.push(b'"');
+                    out.extend(pieces.iter().flat_map(|piece| piece.bytes()));
+                    out.push(b'"');
+                }
+            }
+        }
+        out.push(b'}');
     }
 }
 

@@ -7,13 +7,10 @@
 //! Every frame has an `event:` line equal to its `type`: clients drop frames
 //! without. The events must come in lawful order (`ir::Order`).
 
-use crate::ir::{BlockStart, Delta, Event, Kept, Order, Stop, Usage};
+use crate::ir::{BlockStart, Delta, Event, Kept, Order, STOP_MEMBERS, Stop, Usage};
 use crate::json::{write_count, write_line, write_str};
 
-use super::response::{refusal_details, write_kept, write_usage};
-
-/// Members that stand beside `delta` in `message_delta`, not in it.
-const BESIDE_DELTA: [&str; 1] = ["context_management"];
+use super::response::{BESIDE_DELTA, refusal_details, stop_members, write_kept, write_usage};
 
 /// Encodes one answer.
 #[derive(Debug)]
@@ -124,11 +121,11 @@ impl StreamEncoder {
             Some(text) => write_str(out, text),
             None => out.extend_from_slice(b"null"),
         }
-        let (beside, inside): (Kept, Kept) = stop
-            .extras
-            .iter()
+        let others = stop.extras.iter().filter(|(key, _)| key != STOP_MEMBERS);
+        let (mut beside, inside): (Kept, Kept) = others
             .cloned()
             .partition(|(key, _)| BESIDE_DELTA.contains(&key.as_str()));
+        beside.extend(stop_members(stop));
         write_kept(out, &inside);
         if let Some(details) = refusal_details(stop).filter(|_| !self.has_details) {
             out.extend_from_slice(b",\"stop_details\":");

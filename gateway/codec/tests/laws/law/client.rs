@@ -132,7 +132,15 @@ const COUNTS: [&str; 4] = [
 ];
 
 /// Members of a message that are not for its end to say.
-const NOT_AT_END: [&str; 6] = ["id", "type", "role", "model", "content", "usage"];
+const NOT_AT_END: [&str; 7] = [
+    "id",
+    "type",
+    "role",
+    "model",
+    "content",
+    "usage",
+    "message_delta",
+];
 
 /// Most members of usage, and of what is said at the end: the codec keeps no
 /// more than 64 of each from a whole stream.
@@ -345,9 +353,7 @@ impl Client {
             match &*key {
                 "type" | "delta" => {}
                 "context_management" => overlay(&mut said, Map::from_iter([(key, value)])),
-                // The inner form does not know where such a one stood: a client of
-                // this gateway finds it in `delta`.
-                _ => return Err("a member beside `delta` that nobody knows".into()),
+                _ => drop(said.entry(key).or_insert(value)),
             }
         }
         if said.len() > MEMBERS_MAX || said.keys().any(|key| NOT_AT_END.contains(&&**key)) {

@@ -4,16 +4,8 @@
 use serde_json::value::RawValue;
 
 use crate::fields::{Extras, Fields, Path};
-use crate::ir::{CHAT_MEMBERS, Kept};
+use crate::ir::{CHAT_MEMBERS, Kept, STANDING, STANDING_BYTES_MAX};
 use crate::json::{write_line, write_str};
-
-/// Members that every chunk of a stream has where one has them: OpenAI's SDKs take
-/// them from the last one.
-/// <https://platform.openai.com/docs/api-reference/chat-streaming> (seen 2026-11)
-const STANDING: [&str; 3] = ["service_tier", "system_fingerprint", "provider"];
-
-/// Longest value that is said in every chunk.
-const STANDING_BYTES_MAX: usize = 256;
 
 /// Names of ours: under these nothing else is written.
 const COMPLETION: [&str; 7] = [
@@ -83,7 +75,8 @@ pub(super) fn write_logprobs(out: &mut Vec<u8>, logprobs: Option<&RawValue>) {
     write_line(out, logprobs.map_or("null", RawValue::get));
 }
 
-/// Members that stand in every chunk from the first that has them.
+/// Members that stand in every chunk from the first that has them: OpenAI's SDKs take
+/// them from the last one.
 #[derive(Debug, Default)]
 pub(super) struct Standing(Vec<(String, Box<RawValue>)>);
 

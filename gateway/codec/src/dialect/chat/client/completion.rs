@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 use super::beside::{Beside, write_logprobs, write_members};
 use super::carrier::{self, Seal};
 use crate::fields::{Extras, Fields, Path};
-use crate::ir::{CHAT_MEMBERS, Kept, Losses, Message, MessageBlock, Stop, StopReason, Usage};
+use crate::ir::{
+    CHAT_MEMBERS, Kept, Losses, Message, MessageBlock, STOP_MEMBERS, Stop, StopReason, Usage,
+};
 use crate::json::{ObjectWriter, as_count, write_array, write_count, write_str};
 
 /// What sets texts apart.
@@ -132,7 +134,16 @@ pub(super) const NO_MEMBER: &str = "no equivalent in Chat Completions";
 pub(super) fn report_kept(at: &str, extras: &Kept, losses: &mut Losses) {
     let says = |raw: &str| !matches!(raw, "null" | "[]" | "{}");
     let others = extras.iter().filter(|(key, _)| key != CHAT_MEMBERS);
-    for (key, _) in others.filter(|(_, raw)| says(raw.get())) {
+    for (key, raw) in others.filter(|(_, raw)| says(raw.get())) {
+        if key == STOP_MEMBERS
+            && let Ok(members) = Fields::of(raw, &Path::Root)
+        {
+            let members = members.rest();
+            for (key, _) in members.iter().filter(|(_, raw)| says(raw.get())) {
+                losses.report(format_args!("{at}.{key}"), NO_MEMBER);
+            }
+            continue;
+        }
         losses.report(format_args!("{at}.{key}"), NO_MEMBER);
     }
 }

@@ -24,7 +24,7 @@
 //! endpoint refuses of its own dialect, it says itself. Refused is only what it
 //! would answer and nobody would read: more than one answer (`n`).
 
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
 
 use memchr::memmem;
 use serde_json::value::RawValue;
@@ -35,7 +35,6 @@ use super::returned::Returned;
 use super::thoughts::REASONING;
 use crate::dialect::chat::accent::{Accent, KEPT, OutputLimit, ReasoningAsk, ReasoningBack};
 use crate::dialect::chat::envelope::Envelope;
-use crate::dialect::chat::members;
 use crate::dialect::chat::names::Names;
 use crate::dialect::chat::replay::{FOREIGN, Replay};
 use crate::dialect::chat::request::{EncodeOptions, Encoded};
@@ -43,6 +42,7 @@ use crate::dialect::chat::sampling;
 use crate::fields::{Extras, Fields, Path};
 use crate::ir::{Losses, Refused, Request};
 use crate::json::{ObjectWriter, Text, as_count, as_str, write_array, write_count};
+use crate::members;
 
 /// Forward `body`, from which `request` was decoded, to one target.
 pub fn forward_request(
@@ -58,7 +58,7 @@ pub fn forward_request(
         });
     };
     check_answers(request)?;
-    let members = last_of_each(fields.rest());
+    let members = fields.distinct();
     let has = |name| {
         let mut members = members.iter();
         members.any(|(key, raw)| key == name && raw.get() != "null")
@@ -91,26 +91,17 @@ pub fn forward_request(
     if forwarder.replays && options.accent.reasoning_ask.keeps() && !has("thinking") {
         forwarder.out.raw("thinking", KEPT);
     }
-    members::add(&mut forwarder.out, options.accent);
-    let (body, members) = members::retain(forwarder.out, options.accent, &mut forwarder.losses);
+    members::add(&mut forwarder.out, &options.accent.add);
+    let (body, members) = options
+        .accent
+        .accepted()
+        .retain(forwarder.out, &mut forwarder.losses);
     Ok(Encoded {
         body,
         members,
         losses: forwarder.losses,
         names: Names::default(),
     })
-}
-
-/// Of a repeated member the last one, which is the one that counts.
-fn last_of_each(members: Extras<'_>) -> Extras<'_> {
-    let mut seen = HashSet::with_capacity(members.len());
-    let mut kept: Vec<_> = members
-        .into_iter()
-        .rev()
-        .filter(|(key, _)| seen.insert(key.clone()))
-        .collect();
-    kept.reverse();
-    kept
 }
 
 /// Why reasoning does not go back.
@@ -240,7 +231,7 @@ impl Forwarder<'_> {
     /// and the reasoning where the endpoint wants it.
     fn message(&mut self, out: &mut Vec<u8>, index: usize, raw: &RawValue) {
         let members = match Fields::of(raw, &Path::Root) {
-            Ok(fields) => last_of_each(fields.rest()),
+            Ok(fields) => fields.distinct(),
             Err(_) => return out.extend_from_slice(raw.get().as_bytes()),
         };
         let demands = self.accent.reasoning_back == ReasoningBack::Always && is_of_model(&members);

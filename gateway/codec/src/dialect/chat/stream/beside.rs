@@ -7,7 +7,7 @@ use super::StreamDecoder;
 use crate::dialect::chat::chunk::{Choice, Chunk, Delta, Rest};
 use crate::dialect::chat::payload::TOO_LARGE;
 use crate::hash::hash;
-use crate::ir::{Kept, Sink, chat_delta, merged};
+use crate::ir::{CHAT_MEMBERS, Kept, STANDING, STANDING_BYTES_MAX, Sink, chat_delta};
 use crate::json::ObjectWriter;
 
 /// Most members of one object that are kept: far more than any vendor has, and few
@@ -23,6 +23,9 @@ pub(super) struct Beside {
     /// Members of the completion that have been given out, with a hash of what they
     /// said: most vendors repeat them in every chunk.
     said: Vec<(String, u64)>,
+    /// Members that may stand outside of every block.
+    standing: Kept,
+    /// All others, for the next block.
     waiting: Vec<Box<RawValue>>,
     waiting_bytes: usize,
 }
@@ -52,11 +55,40 @@ impl Beside {
         fits
     }
 
-    /// What waits, for the extras of a start or a stop.
+    /// What may stand outside of every block, for the extras of a start or a stop.
     pub(super) fn take(&mut self) -> Kept {
+        let raw = self.standing_members();
+        let kept = raw.map(|raw| (CHAT_MEMBERS.to_owned(), raw));
+        kept.into_iter().collect()
+    }
+
+    /// Whether something waits for a block.
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn standing_members(&mut self) -> Option<Box<RawValue>> {
+        let standing = std::mem::take(&mut self.standing);
+        let mut members = ObjectWriter::with_capacity(64);
+        for (key, raw) in &standing {
+            members.raw(key, raw.get());
+        }
+        let text = String::from_utf8(members.finish().0).ok()?;
+        let raw = RawValue::from_string(text).ok()?;
+        (!standing.is_empty()).then_some(raw)
+    }
+
+    /// All that waits.
+    fn take_all(&mut self) -> Vec<Box<RawValue>> {
         self.waiting_bytes = 0;
+        let standing = self.standing_members();
         let waiting = std::mem::take(&mut self.waiting);
-        merged(&waiting).into_iter().collect()
+        standing.into_iter().chain(waiting).collect()
+    }
+
+    fn stand(&mut self, key: &str, raw: &RawValue) {
+        self.standing.retain(|(known, _)| known != key);
+        self.standing.push((key.to_owned(), raw.to_owned()));
     }
 }
 
@@ -87,7 +119,12 @@ impl StreamDecoder {
         let mut any = false;
         for (key, raw) in completion.iter().take(MEMBERS_MAX) {
             let is_free = key != "choice" && !members.has(key);
-            if is_free && self.beside.is_news(key, raw) {
+            if !is_free || !self.beside.is_news(key, raw) {
+                continue;
+            }
+            if STANDING.contains(&&**key) && raw.get().len() <= STANDING_BYTES_MAX {
+                self.beside.stand(key, raw);
+            } else {
                 members.raw(key, raw.get());
                 any = true;
             }
@@ -117,11 +154,10 @@ impl StreamDecoder {
 
     /// Give out what waits, if a block is open that it can go with.
     pub(super) fn give_kept(&mut self, sink: Sink<'_>) {
-        if self.beside.waiting.is_empty() || !self.sequencer.takes_others() {
+        if !self.sequencer.takes_others() {
             return;
         }
-        self.beside.waiting_bytes = 0;
-        for members in std::mem::take(&mut self.beside.waiting) {
+        for members in self.beside.take_all() {
             if let Some(delta) = chat_delta(members.get()) {
                 self.sequencer.other(delta, sink);
             }

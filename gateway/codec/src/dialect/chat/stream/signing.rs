@@ -20,6 +20,7 @@ impl StreamDecoder {
             self.reasoning_field = self.cargo.field();
         }
         if self.sequencer.is_thinking() {
+            self.give_kept(sink);
             let payload = self.cargo.take();
             let envelope = Envelope {
                 family: &self.options.family,

@@ -17,7 +17,6 @@ use super::super::accent::{Accent, IMAGE_BEHIND, MidSystem, NOT_TAKEN, Place, Th
 use super::super::blocks::{
     BLANK_THINKING, NO_USER, StandIn, reminder, stand_in, text_block, write_blocks,
 };
-use super::distinct;
 use crate::fields::{DecodeError, Extras, Fields, Path};
 use crate::ir::{Block, Losses, Request, RequestMessage, Role, is_own_signature};
 use crate::json::{ObjectWriter, Text, write_array};
@@ -278,7 +277,7 @@ impl<'b> Adapter<'b, '_> {
         behind: &mut Vec<Vec<u8>>,
     ) -> Result<Vec<u8>, DecodeError> {
         let text = std::str::from_utf8(item).unwrap_or_default();
-        let members = distinct(Fields::parse(text, at)?);
+        let members = Fields::parse(text, at)?.distinct();
         let at = at.key("content");
         let mut result = ObjectWriter::with_capacity(text.len());
         for (key, raw) in members {
@@ -341,7 +340,7 @@ impl<'b> Turn<'b> {
             return out.push(b'}');
         };
         let mut message = ObjectWriter::with_capacity(256);
-        for (key, raw) in distinct(fields) {
+        for (key, raw) in fields.distinct() {
             match &*key {
                 "content" => message.member("content", |out| write_blocks(out, content)),
                 _ => message.raw(&key, raw.get()),

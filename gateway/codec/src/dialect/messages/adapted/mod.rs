@@ -17,7 +17,7 @@
 
 mod conversation;
 
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
@@ -26,9 +26,8 @@ use super::accent::{
     Accent, LOWERED, MOVED, NO_BUDGET, NO_FIELD, NO_SCHEMA, NO_THINKING, OutputSchema, ThinkingType,
 };
 use super::blocks::{is_billing_line, schema_instruction, text_block, write_blocks};
-use super::members;
 use super::outbound::{BUDGET_TOKENS_MIN, Encoded, MAX_TOKENS_DEFAULT};
-use crate::fields::{DecodeError, Extras, Fields, Path, required};
+use crate::fields::{DecodeError, Fields, Path, required};
 use crate::ir::{Losses, Request, Thinking, ToolChoiceKind};
 use crate::json::{ObjectWriter, Text, write_count};
 
@@ -41,7 +40,7 @@ pub(super) fn forward(
     accent: &Accent,
 ) -> Result<Encoded, DecodeError> {
     let root = Path::Root;
-    let members = distinct(Fields::parse(body, &root)?);
+    let members = Fields::parse(body, &root)?.distinct();
     let messages = members.iter().find(|(key, _)| key == "messages");
     let messages = required(messages, &root, "messages")?.1;
     let mut losses = Losses::default();
@@ -66,22 +65,12 @@ pub(super) fn forward(
         forwarder.member(&key, raw);
     }
     let mut losses = forwarder.losses;
-    let (body, members) = members::settle(forwarder.out, accent, &mut losses);
+    let (body, members) = accent.settle(forwarder.out, &mut losses);
     Ok(Encoded {
         body,
         members,
         losses,
     })
-}
-
-/// Of a repeated member the last one.
-fn distinct(fields: Fields<'_>) -> Extras<'_> {
-    let mut members = fields.rest();
-    let mut seen = HashSet::with_capacity(members.len());
-    members.reverse();
-    members.retain(|(key, _)| seen.insert(key.clone()));
-    members.reverse();
-    members
 }
 
 struct Forwarder<'r> {
@@ -163,7 +152,7 @@ impl Forwarder<'_> {
         };
         let mut config = ObjectWriter::with_capacity(64);
         let mut is_empty = true;
-        for (key, raw) in distinct(fields) {
+        for (key, raw) in fields.distinct() {
             if key != "format" {
                 is_empty = false;
                 config.raw(&key, raw.get());
@@ -203,7 +192,7 @@ impl Forwarder<'_> {
 
     /// A tool without the members that are not taken; none if it has none of those.
     fn fitting(&mut self, tool: &RawValue, at: &Path<'_>) -> Option<Vec<u8>> {
-        let members = distinct(Fields::of(tool, at).ok()?);
+        let members = Fields::of(tool, at).ok()?.distinct();
         if members.iter().all(|(key, _)| self.accent.takes_field(key)) {
             return None;
         }
