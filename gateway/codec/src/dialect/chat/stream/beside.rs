@@ -184,3 +184,60 @@ fn object(rest: &Rest<'_>, taken: &str) -> ObjectWriter {
     }
     object
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::chat::{DecodeOptions, Names, decode_client_request};
+    use crate::ir::Event;
+
+    /// What stands in the extras of start and stop, and in deltas.
+    fn outside_and_inside(chunks: &[&str]) -> [String; 2] {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+        let request = decode_client_request(body).unwrap().request;
+        let options = DecodeOptions::new(&request, Names::default(), "f", 7).with_members_kept();
+        let mut decoder = StreamDecoder::new(options);
+        let (mut outside, mut inside) = (String::new(), String::new());
+        let mut sink = |event: Event<'_>| match event {
+            Event::Start { extras, .. } => outside.push_str(&format!("{extras:?}")),
+            Event::Stop(stop) => outside.push_str(&format!("{:?}", stop.extras)),
+            event => inside.push_str(&format!("{event:?}")),
+        };
+        for chunk in chunks {
+            decoder.frame(chunk.as_bytes(), &mut sink);
+        }
+        decoder.frame(b"[DONE]", &mut sink);
+        assert_eq!(decoder.take_losses().count(), 0);
+        [outside, inside]
+    }
+
+    /// Hooks read starts and stops without a grant.
+    #[test]
+    fn what_was_said_stands_in_deltas_alone() {
+        for said in [
+            r#"{"message":{"content":"a"},"logprobs":{"content":["SAID"]},"finish_reason":"stop"}"#,
+            r#"{"message":{"content":"","audio":"SAID"},"finish_reason":"stop"}"#,
+            r#"{"message":{"reasoning_content":"r","x":"SAID"},"finish_reason":"stop"}"#,
+            r#"{"message":{"tool_calls":[{"id":"i","function":{"name":"f","arguments":"{}"}}],"x":"SAID"},"finish_reason":"stop"}"#,
+        ] {
+            let chunk =
+                format!(r#"{{"citations":"SAID","service_tier":"flex","choices":[{said}]}}"#);
+            let [outside, inside] = outside_and_inside(&[&chunk]);
+            assert!(
+                outside.contains("flex") && !outside.contains("SAID"),
+                "{outside}"
+            );
+            assert_eq!(inside.matches("SAID").count(), 2, "{inside}");
+        }
+        let [outside, inside] = outside_and_inside(&[
+            r#"{"choices":[{"delta":{"role":"assistant"},"logprobs":{"content":["SAID"]}}],"provider":"flex"}"#,
+            r#"{"choices":[{"delta":{"content":"a"}}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop","x":"SAID"}]}"#,
+        ]);
+        assert!(
+            outside.contains("flex") && !outside.contains("SAID"),
+            "{outside}"
+        );
+        assert_eq!(inside.matches("SAID").count(), 2, "{inside}");
+    }
+}
