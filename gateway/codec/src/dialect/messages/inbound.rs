@@ -126,6 +126,11 @@ impl Open {
         serde_json::from_str::<IgnoredAny>(self.said()).is_ok()
     }
 
+    /// Whether they are a whole object.
+    fn is_object(&self) -> bool {
+        trimmed(self.said()).starts_with('{') && self.is_whole()
+    }
+
     /// Whether a call's arguments begin like an object that never ends.
     fn is_cut(&self) -> bool {
         let said = trimmed(self.said());
@@ -738,7 +743,7 @@ impl AnswerDecoder {
         }
         match &mut self.open {
             // Relays send the whole text once more at the end.
-            Some(block) if block.arguments == fragment && block.is_whole() => {}
+            Some(block) if block.arguments == fragment && block.is_object() => {}
             // Blanks at the head say nothing, nor replace what the start said.
             Some(block) if block.arguments.is_empty() && trimmed(fragment).is_empty() => {}
             Some(block) if open == Some(Kind::ToolUse) => {
@@ -1138,6 +1143,64 @@ mod tests {
             .filter(|event| matches!(event, Event::BlockStop { .. }));
         assert_eq!(stops.count(), 0, "{events:?}");
         assert!(matches!(events.last(), Some(Event::Error { .. })));
+    }
+
+    #[test]
+    fn arguments_sent_twice_count_once() {
+        #[track_caller]
+        fn check_input(fragments: &[&str], expected: Value) {
+            let mut frames = vec![
+                START.to_owned(),
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"A"}}"#.to_owned(),
+            ];
+            frames.extend(fragments.iter().map(|text| {
+                json!({ "type": "content_block_delta", "index": 0,
+                    "delta": { "type": "input_json_delta", "partial_json": text } })
+                .to_string()
+            }));
+            frames.push(STOP.to_owned());
+            let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+            let got = whole(of_stream(&[sse(&frames).as_bytes()]));
+            let block = &got["content"][0];
+            let found = block.get("input").unwrap_or(&block["text"]);
+            assert_eq!(*found, expected);
+        }
+        check_input(&["{\"a\":1}", "{\"a\":1}"], json!({ "a": 1 }));
+        // A number may go on as it began.
+        check_input(&["7", "7"], json!("[unreadable call of tool A] 77"));
+    }
+
+    #[test]
+    fn a_refusal_has_details_once() {
+        #[track_caller]
+        fn check_details(at_start: &str, at_end: &str, expected: Value) {
+            let start =
+                format!(r#"{{"type":"message_start","message":{{"model":"m"{at_start}}}}}"#);
+            let end = format!(
+                r#"{{"type":"message_delta","delta":{{"stop_reason":"refusal"{at_end}}}}}"#
+            );
+            let events = of_stream(&[sse(&[&start, &end, STOP]).as_bytes()]);
+            let mut encoder = StreamEncoder::new("i".into(), "m".into(), 0);
+            let mut out = Vec::new();
+            for event in &events {
+                encoder.encode(event, &mut out);
+            }
+            let frames = values(&out);
+            let delta = &frames[frames.len() - 2]["delta"];
+            let message = &frames[0]["message"];
+            let streamed = delta.get("stop_details").or(message.get("stop_details"));
+            assert_eq!(streamed, Some(&expected));
+            assert_eq!(whole(events)["stop_details"], expected);
+        }
+        let none = json!({ "type": "refusal", "category": null, "explanation": null });
+        check_details("", "", none);
+        check_details(r#","stop_details":null"#, "", json!(null));
+        check_details(r#","stop_details":{"a":1}"#, "", json!({ "a": 1 }));
+        check_details(
+            r#","stop_details":null"#,
+            r#","stop_details":{"a":1}"#,
+            json!({ "a": 1 }),
+        );
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct StreamEncoder {
     /// Shown in `message_start`, until the upstream's own count comes.
     input_estimate: u64,
     usage: Usage,
+    /// The start had them, if only as `null`: the end adds none.
+    has_details: bool,
     order: Order,
 }
 
@@ -32,6 +34,7 @@ impl StreamEncoder {
             model,
             input_estimate,
             usage: Usage::default(),
+            has_details: false,
             order: Order::default(),
         }
     }
@@ -104,6 +107,7 @@ impl StreamEncoder {
             }
         }
         write_kept(out, extras);
+        self.has_details = extras.iter().any(|(key, _)| key == "stop_details");
         out.extend_from_slice(b"}}\n\n");
     }
 
@@ -123,7 +127,7 @@ impl StreamEncoder {
             .partition(|(key, _)| BESIDE_DELTA.contains(&key.as_str()));
         beside.extend(stop_members(stop));
         write_kept(out, &inside);
-        if let Some(details) = refusal_details(stop) {
+        if let Some(details) = refusal_details(stop).filter(|_| !self.has_details) {
             out.extend_from_slice(b",\"stop_details\":");
             out.extend_from_slice(details.as_bytes());
         }

@@ -1,7 +1,7 @@
 //! Answers of upstreams, on their way to a client of either dialect.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sluice_codec::dialect::chat::{
     self, Accent, CompletionStreamEncoder, DecodeOptions, OmittedReasoning, ReasoningBack,
     StreamDecoder,
@@ -43,7 +43,12 @@ pub(crate) fn messages(input: &[u8]) {
         assert_eq!(shown(&stream), shown(&messages_stream(&again)));
     }
     match client::read(input, Events::Any) {
-        Ok(Answer::Message(said)) if client::is_borne_out(&said) => {
+        Ok(Answer::Message(mut said)) if client::is_borne_out(&said) && !calls_anew(&said) => {
+            if said["stop_reason"] == "refusal" && said.get("stop_details").is_none() {
+                // Anthropic's clients look for them.
+                said["stop_details"] =
+                    json!({ "type": "refusal", "category": null, "explanation": null });
+            }
             let passed = client::read(&stream, Events::Named);
             assert_eq!(passed, Ok(Answer::Message(said)));
         }
@@ -54,6 +59,12 @@ pub(crate) fn messages(input: &[u8]) {
 /// A request for which the answers are.
 const REQUEST: &str = r#"{"model":"m","thinking":{"type":"adaptive","display":"omitted"},"tools":[{"name":"tool.one","input_schema":{}}],"messages":[{"role":"assistant",
     "content":[{"type":"tool_use","id":"taken","name":"tool.one","input":{}}]}]}"#;
+
+/// Whether an answer has a call with the id of the request's, which gets another.
+fn calls_anew(said: &Value) -> bool {
+    let mut blocks = said["content"].as_array().into_iter().flatten();
+    blocks.any(|block| block["type"] == "tool_use" && block["id"] == "taken")
+}
 
 fn chat_options(accent: &Accent) -> DecodeOptions {
     let request = messages::decode_request(REQUEST).expect("a request");
@@ -240,6 +251,21 @@ fn check_whole(mut streamed: Value, whole: &[u8]) {
     assert_eq!(streamed, whole);
 }
 
+/// Why a whole answer ended in which these `blocks` were streamed, in order to
+/// call: one whose arguments were cut off is as if the answer was, and where all
+/// are unreadable there is nothing to wait for.
+fn reason_of_calls(blocks: &Value) -> &'static str {
+    let blocks = blocks.as_array().expect("blocks");
+    let calls = || blocks.iter().filter(|block| block["type"] == "tool_use");
+    if calls().any(client::is_cut) {
+        "max_tokens"
+    } else if calls().count() > 0 && !calls().any(|call| call["input"].is_object()) {
+        "end_turn"
+    } else {
+        "tool_use"
+    }
+}
+
 /// What is kept for a Chat client amounts to the same once the answer is whole, and
 /// passes hooks, who see it in the vocabulary of Messages.
 fn check_kept(events: &[Event<'static>]) {
@@ -257,27 +283,6 @@ fn check_kept(events: &[Event<'static>]) {
     let mut split = Vec::new();
     message.split(&mut |event| split.push(event.into_owned()));
     assert_eq!(shown(&assembled(&split)), shown(&again));
-}
-
-/// Why a whole answer ended in which these `blocks` were streamed, in order to
-/// call: one whose arguments were cut off is as if the answer was, and where all
-/// are unreadable there is nothing to wait for.
-fn reason_of_calls(blocks: &Value) -> &'static str {
-    let blocks = blocks.as_array().expect("blocks");
-    let calls = || blocks.iter().filter(|block| block["type"] == "tool_use");
-    let is_cut = |call: &Value| {
-        let text = call["input"].as_str().unwrap_or_default();
-        let text = text.trim_start_matches(client::BLANKS);
-        let read = serde_json::from_str::<&RawValue>(text);
-        text.starts_with('{') && read.is_err_and(|error| error.is_eof())
-    };
-    if calls().any(is_cut) {
-        "max_tokens"
-    } else if calls().count() > 0 && !calls().any(|call| call["input"].is_object()) {
-        "end_turn"
-    } else {
-        "tool_use"
-    }
 }
 
 /// Chat Completions in both forms are JSON, and only a stop is `[DONE]`.

@@ -25,7 +25,7 @@ pub(crate) enum Answer {
 pub(crate) const DELTAS: &str = "deltas";
 
 /// White space as JSON has it.
-pub(crate) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Whether frames must name their type in the `event` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,18 +65,29 @@ pub(crate) fn read(bytes: &[u8], events: Events) -> Result<Answer, String> {
     }
 }
 
-/// Whether an answer's calls bear out its stop reason; where they do not, the
-/// gateway sets it right.
+/// Whether an answer's calls can be read as far as they go, and bear out its stop
+/// reason; where they do not, the gateway sets it right, or tries to.
 pub(crate) fn is_borne_out(said: &Value) -> bool {
     let blocks = said["content"].as_array().into_iter().flatten();
     let mut calls = blocks
         .filter(|block| block["type"] == "tool_use")
         .peekable();
+    let is_read = |call: &Value| !call["input"].is_string() || is_cut(call);
+    if !calls.clone().all(is_read) {
+        return false;
+    }
     match said["stop_reason"].as_str() {
         Some("end_turn") => calls.peek().is_none(),
         Some("tool_use") => calls.peek().is_some() && calls.all(|call| call["input"].is_object()),
         _ => true,
     }
+}
+
+/// Whether a call's arguments begin like an object that never ends.
+pub(crate) fn is_cut(call: &Value) -> bool {
+    let text = call["input"].as_str().unwrap_or_default();
+    let read = serde_json::from_str::<&RawValue>(text);
+    text.starts_with('{') && read.is_err_and(|error| error.is_eof())
 }
 
 enum Broken {
@@ -314,13 +325,14 @@ impl Client {
         let Some(Open { mut block, input }) = self.open.take() else {
             return Err("no block is open".into());
         };
-        // Blank arguments are none.
-        if !input.trim_matches(BLANKS).is_empty() {
-            let is_json = serde_json::from_str::<&RawValue>(&input).is_ok();
-            let value = match serde_json::from_str(&input) {
+        // Blanks at the head say nothing.
+        let input = input.trim_start_matches(BLANKS);
+        if !input.is_empty() {
+            let is_json = serde_json::from_str::<&RawValue>(input).is_ok();
+            let value = match serde_json::from_str(input) {
                 Ok(value) => value,
                 Err(_) if is_json => return Err(Broken::Unreadable),
-                Err(_) => Value::String(input),
+                Err(_) => Value::String(input.to_owned()),
             };
             block.insert("input".into(), value);
         }
@@ -340,7 +352,7 @@ impl Client {
         for (key, value) in std::mem::take(members) {
             match &*key {
                 "type" | "delta" => {}
-                "context_management" => drop(said.insert(key, value)),
+                "context_management" => overlay(&mut said, Map::from_iter([(key, value)])),
                 _ => drop(said.entry(key).or_insert(value)),
             }
         }
