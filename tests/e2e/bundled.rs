@@ -223,7 +223,7 @@ async fn redact_covers_answers_and_requests() {
         "thinking: is it #?",
         "text: Write to #.",
         "tool_use: \"look\" {\"at\":\"#\"}",
-        "end_turn",
+        "tool_use",
     ];
     check_request(&gateway, &question, &covered).await;
     let sent = upstream.last_body()["messages"][0]["content"].clone();

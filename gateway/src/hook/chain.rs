@@ -66,8 +66,6 @@ pub struct HookReport {
     pub digest: String,
     /// Whether those are the version before, because the new one crashed.
     pub rolled_back: bool,
-    /// For how many seconds more it is left alone; 0 if it is not.
-    pub away_s: u64,
     /// Most memory that one instance had, in bytes.
     pub memory_bytes: u64,
     /// What its stages did; those that never ran are left out.
@@ -173,9 +171,10 @@ impl Chain {
                 source: effective.source.clone(),
                 digest: effective.digest.clone(),
                 rolled_back: !Arc::ptr_eq(hook, &effective),
-                away_s: effective.quarantine.left_s(),
                 memory_bytes: effective.ledger.memory_bytes(),
-                stages: effective.ledger.report(),
+                stages: effective
+                    .ledger
+                    .report(|stage| effective.quarantine[stage as usize].left_s()),
             }
         };
         self.hooks.iter().map(report).collect()

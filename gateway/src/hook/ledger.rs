@@ -72,6 +72,8 @@ pub struct StageReport {
     pub p99_us: u64,
     /// Time spent waiting for stores and servers, in ms in all.
     pub waited_ms: u64,
+    /// For how many seconds more the hook is left alone here; 0 if it is not.
+    pub away_s: u64,
 }
 
 impl Ledger {
@@ -123,8 +125,8 @@ impl Ledger {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// The stages that have run.
-    pub(super) fn report(&self) -> Vec<StageReport> {
+    /// The stages that have run; `away_s` says for how long each is left alone.
+    pub(super) fn report(&self, away_s: impl Fn(Stage) -> u64) -> Vec<StageReport> {
         let reports = Stage::ALL.iter().zip(&self.stages).map(|(stage, page)| {
             let figures = page
                 .figures
@@ -141,6 +143,7 @@ impl Ledger {
                 p50_us: figures.times.value_at_quantile(0.5),
                 p99_us: figures.times.value_at_quantile(0.99),
                 waited_ms: figures.waited.as_millis() as u64,
+                away_s: away_s(*stage),
             }
         });
         reports.filter(|report| report.calls > 0).collect()
@@ -183,7 +186,7 @@ mod tests {
         }
         ledger.note_memory(70);
         ledger.note_memory(50);
-        let report = ledger.report();
+        let report = ledger.report(|_| 9);
         assert_eq!(report.len(), 1);
         let StageReport { p50_us, p99_us, .. } = report[0];
         assert!(
@@ -205,6 +208,7 @@ mod tests {
             p50_us: 0,
             p99_us: 0,
             waited_ms: 100,
+            away_s: 9,
         };
         assert_eq!(rest, expected);
         assert_eq!(ledger.memory_bytes(), 70);

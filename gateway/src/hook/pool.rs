@@ -29,7 +29,8 @@ pub(super) struct Hook {
     pub(super) stages: StageSet,
     pub(super) module: Arc<Module>,
     pub(super) ledger: Ledger,
-    pub(super) quarantine: Quarantine,
+    /// By stage: a hook that fails at one may be well at the others.
+    pub(super) quarantine: [Quarantine; Stage::ALL.len()],
     pub(super) probation: Probation,
     idle: Mutex<Vec<Instance>>,
     permits: Arc<Semaphore>,
@@ -52,7 +53,7 @@ impl Hook {
         Self {
             stages: module.stages(),
             ledger: Ledger::new(&terms.entry.name, &terms.services.metrics),
-            quarantine: Quarantine::default(),
+            quarantine: Default::default(),
             probation: Probation::new(previous),
             permits: Arc::new(Semaphore::new(terms.entry.limits.instances_max)),
             idle: Mutex::default(),
@@ -86,7 +87,7 @@ impl Hook {
         };
         let name = &self.entry().name;
         if !is_harm {
-            self.quarantine.did_well();
+            self.quarantine[stage as usize].did_well();
             self.probation.did_well();
             return;
         }
@@ -95,17 +96,26 @@ impl Hook {
                 hook = %name, digest = %self.digest,
                 "A new version of a hook crashed on its first calls; the version before it runs again."
             );
-        } else if self.quarantine.did_harm(Instant::now()) {
-            tracing::error!(hook = %name, "A hook failed again and again; it is left alone for a while.");
+        } else if self.quarantine[stage as usize].did_harm(Instant::now()) {
+            tracing::error!(
+                hook = %name, %stage,
+                "A hook failed again and again; it is left alone for a while."
+            );
         }
     }
 
-    /// A warm instance, or a fresh one; not if the hook is to be left alone. Waits
+    /// A warm instance for a stage, at which the hook is not to be left alone. Waits
     /// for one no longer than its limits say.
-    pub(super) async fn lease(&self) -> Result<Lease, FailureKind> {
-        if let Some(left) = self.quarantine.left(Instant::now()) {
-            return Err(FailureKind::Away(left.as_secs() + 1));
+    pub(super) async fn lease_for(&self, stage: Stage) -> Result<Lease, FailureKind> {
+        match self.quarantine[stage as usize].left(Instant::now()) {
+            Some(left) => Err(FailureKind::Away(left.as_secs() + 1)),
+            None => self.lease().await,
         }
+    }
+
+    /// A warm instance, or a fresh one. Waits for one no longer than the hook's
+    /// limits say.
+    pub(super) async fn lease(&self) -> Result<Lease, FailureKind> {
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {

@@ -413,7 +413,7 @@ impl Session {
         input: &mut Input,
     ) -> (Result<Verdict, FailureKind>, Duration) {
         let hook = self.slots[at].hook.clone();
-        let mut lease = match hook.lease().await {
+        let mut lease = match hook.lease_for(stage).await {
             Ok(lease) => lease,
             Err(kind) => return (Err(kind), Duration::ZERO),
         };

@@ -73,7 +73,7 @@ impl Session {
 
     async fn open_one(&mut self, at: usize) -> Result<Option<Watching>, FailureKind> {
         let hook = self.slots[at].hook.clone();
-        let mut lease = hook.lease().await?;
+        let mut lease = hook.lease_for(Stage::Stream).await?;
         self.enter(at, &mut lease.instance, &mut Input::default());
         let deadline = lease.instance.arm();
         let Instance { store, stages, .. } = &mut lease.instance;
