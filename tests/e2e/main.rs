@@ -11,3 +11,4 @@ mod requests;
 mod sessions;
 mod stages;
 mod tidy;
+mod tools;

@@ -1,6 +1,7 @@
 //! The command line, one file a command.
 
 mod check;
+pub mod hook;
 mod serve;
 
 use std::net::SocketAddr;
@@ -61,6 +62,9 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         hooks: Option<PathBuf>,
     },
+    /// Make, build, try, list and lock hooks.
+    #[command(subcommand)]
+    Hook(hook::Command),
 }
 
 /// Run the command that the process was started with.
@@ -75,5 +79,6 @@ pub fn run() -> ExitCode {
             let listen = None;
             check::run(config.as_deref(), Overrides { listen, hooks })
         }
+        Command::Hook(command) => hook::run(command),
     }
 }

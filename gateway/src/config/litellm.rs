@@ -298,6 +298,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
                 .into_iter()
                 .chain(native::default_chain())
                 .collect(),
+            lock: None,
         },
         providers: None,
     }

@@ -37,6 +37,9 @@ pub(crate) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr:
 /// and JavaScript hooks start at a tenth of it.
 pub(crate) const HOOK_MEMORY_BYTES_CEILING: usize = 256 << 20;
 
+/// The list of hooks that may run, beside the config file.
+pub(crate) const HOOK_LOCK: &str = "hooks.lock";
+
 /// A configuration, and what is worth knowing about its file.
 #[derive(Debug)]
 pub struct Loaded {
@@ -144,8 +147,13 @@ fn parse(
         true => litellm::read(&document.root(), &around),
         false => native::read(&document.root(), &around),
     };
+    let hooks = Hooks {
+        lock: folder.map(|folder| folder.join(HOOK_LOCK)),
+        ..config.hooks
+    };
     let config = Config {
         providers,
+        hooks,
         ..config
     };
     let diagnostics = document.into_findings();
@@ -180,6 +188,11 @@ fn catalogue(root: &document::Node<'_>, folder: Option<&Path>) -> (Catalogue, Op
         Catalogue::embedded()
     });
     (catalogue, Some(path))
+}
+
+/// A small YAML file of the gateway's own, read into its type.
+pub(crate) fn from_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_yaml::from_str(text).map_err(|error| error.to_string())
 }
 
 fn unreadable(file: &str, error: &std::io::Error) -> Diagnostic {
@@ -356,6 +369,8 @@ pub struct Hooks {
     pub folder: Option<PathBuf>,
     /// Hooks in the order they run on requests (answers run in reverse).
     pub chain: Vec<HookEntry>,
+    /// Where a list of what may run would be; without that file anything may.
+    pub lock: Option<PathBuf>,
 }
 
 /// One hook's place in the chain, and the terms it runs on.

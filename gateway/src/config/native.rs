@@ -394,6 +394,7 @@ fn hooks(node: Option<&Node<'_>>, upstreams: &[String], base: Option<&Path>) -> 
     Hooks {
         folder: base.map(|base| base.join(folder)),
         chain,
+        lock: None,
     }
 }
 

@@ -14,6 +14,7 @@ use super::about::About;
 use super::bundled::bundled;
 use super::engine::Engine;
 use super::error::FailureKind;
+use super::lock::Lock;
 use super::module::Module;
 use super::pool::Hook;
 use super::session::{Facts, Session};
@@ -69,10 +70,7 @@ impl Found {
             digest: String::new(),
             wasm,
         };
-        found.digest = Sha256::digest(found.wasm())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        found.digest = digest(found.wasm());
         found
     }
 
@@ -82,6 +80,12 @@ impl Found {
             Bytes::File(wasm) => wasm,
         }
     }
+}
+
+/// SHA-256 of a hook's bytes, in hex.
+pub(super) fn digest(wasm: &[u8]) -> String {
+    let bytes = Sha256::digest(wasm);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Chain {
@@ -104,20 +108,43 @@ impl Chain {
             diagnostics: Vec::new(),
         };
         let mut files = loader.folder(hooks.folder.as_deref());
-        let wanted = loader.resolve(hooks, &mut files);
+        let mut wanted = loader.resolve(hooks, &mut files);
+        loader.keep_to_lock(hooks.lock.as_deref(), &mut wanted);
         let modules = loader.compile(&wanted);
-        let hooks: Vec<_> = wanted
-            .into_iter()
-            .filter_map(|(entry, found)| loader.admit(entry, &found, &modules))
-            .collect();
-        if loader
-            .diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
-        {
-            return Err(loader.diagnostics);
-        }
-        Ok((Self { hooks }, loader.diagnostics))
+        loader.chain(wanted, &modules)
+    }
+
+    /// A chain of one hook, the bytes `wasm`, under `entry`: as [`Chain::load`]
+    /// would admit it.
+    pub fn of_one(
+        engine: &Arc<Engine>,
+        entry: HookEntry,
+        wasm: Vec<u8>,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let module = Module::compile(engine, &wasm).map(Arc::new);
+        Self::of_module(engine, entry, wasm, module)
+    }
+
+    /// Likewise, of what came of compiling `wasm`.
+    pub(super) fn of_module(
+        engine: &Arc<Engine>,
+        entry: HookEntry,
+        wasm: Vec<u8>,
+        module: Result<Arc<Module>, String>,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let found = Found::new(entry.place.clone(), Bytes::File(wasm));
+        let modules = HashMap::from([(found.digest.clone(), module)]);
+        let loader = Loader {
+            engine,
+            previous: None,
+            diagnostics: Vec::new(),
+        };
+        loader.chain(vec![(entry, found)], &modules)
+    }
+
+    /// The entries under which the hooks run, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &HookEntry> {
+        self.hooks.iter().map(|hook| hook.entry())
     }
 
     /// The hooks, in order.
@@ -166,6 +193,44 @@ impl Loader<'_> {
             path: String::new(),
             message,
             help: None,
+        });
+    }
+
+    /// The chain of `wanted`, admitted; nothing with any error.
+    fn chain(
+        mut self,
+        wanted: Vec<(HookEntry, Found)>,
+        modules: &HashMap<String, Result<Arc<Module>, String>>,
+    ) -> Result<(Chain, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let hooks: Vec<_> = wanted
+            .into_iter()
+            .filter_map(|(entry, found)| self.admit(entry, &found, modules))
+            .collect();
+        let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+        match self.diagnostics.iter().any(is_error) {
+            true => Err(self.diagnostics),
+            false => Ok((Chain { hooks }, self.diagnostics)),
+        }
+    }
+
+    /// Leave of `wanted` what the lock file lets run, and tell of the rest: before
+    /// anything of it is compiled.
+    fn keep_to_lock(&mut self, file: Option<&Path>, wanted: &mut Vec<(HookEntry, Found)>) {
+        let lock = match file.map_or(Ok(None), Lock::read) {
+            Ok(None) => return,
+            Ok(Some(lock)) => lock,
+            Err(why) => {
+                let place = file.map_or_else(String::new, |file| file.display().to_string());
+                self.say(Severity::Error, &place, why);
+                return;
+            }
+        };
+        wanted.retain(|(entry, found)| {
+            let complaint = lock.complaint(entry, &found.source, &found.digest);
+            if let Some(complaint) = &complaint {
+                self.say(Severity::Error, &entry.place, complaint.clone());
+            }
+            complaint.is_none()
         });
     }
 
