@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sluice::app::{Overrides, Source};
 use sluice::cli::hook::terms::Terms;
-use sluice::cli::hook::{Report, inspect, list, lock, test};
+use sluice::cli::hook::{Report, build, inspect, list, lock, new, test};
 use sluice::hook::{Stage, bundled};
 use sluice_tests::guests::{GUEST_MISBEHAVE, GUEST_SCRIPTED, GUEST_STAGES};
 use sluice_tests::{FakeUpstream, TestGateway};
@@ -440,4 +440,76 @@ fn assert_refused(refused: &[String], why: &str) {
 fn a_lock_has_a_file_to_be_beside() {
     let error = lock::lock(None, Overrides::default()).expect_err("there is no file");
     assert!(error.contains("name one with `--config`"), "{error}");
+}
+
+// === new and build ===
+
+#[test]
+fn a_new_rust_hook_builds_and_passes_its_test() {
+    let folder = folder(&[]);
+    let hook = folder.path().join("cool-down");
+    new::new("rust", &hook, None).expect("it can be made");
+    // The very versions of this workspace, which are there without a network.
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::copy(workspace.join("Cargo.lock"), hook.join("Cargo.lock")).expect("a file");
+    let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/new");
+    let variables = [("CARGO_TARGET_DIR", target), ("CARGO_NET_OFFLINE", "true")];
+    let report = build::build(&hook, &variables).expect("it builds");
+    let (wasm, size) = report.text.split_once(": ").expect("a path and a size");
+    assert!(wasm.ends_with("cool_down.wasm") && size.ends_with(" bytes"));
+    let arguments = test::Arguments {
+        file: wasm.into(),
+        request: Some(hook.join("tests/request.json")),
+        terms: terms(r#"{"max": 0.7}"#, &[]),
+        golden: Some(hook.join("tests/expected.txt")),
+        ..test::Arguments::default()
+    };
+    let report = arguments.run().expect("the input is sound");
+    assert!(report.is_good, "{}", report.text);
+
+    let again = new::new("rust", &hook, None).expect_err("it is there");
+    assert!(again.ends_with("there is something already"), "{again}");
+}
+
+#[test]
+fn a_new_rust_hook_may_refer_to_the_sdk() {
+    let folder = folder(&[]);
+    let hook = folder.path().join("cool-down");
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hook-sdk");
+    new::new("rust", &hook, Some(&sdk)).expect("it can be made");
+    let manifest = std::fs::read_to_string(hook.join("Cargo.toml")).expect("text");
+    assert!(
+        manifest.contains(&format!("path = '{}'", sdk.display())),
+        "{manifest}"
+    );
+    assert!(!hook.join("sdk").exists());
+}
+
+#[test]
+fn a_recipe_is_followed() {
+    let recipe =
+        |run: &str| format!("tools: {{ cp: coreutils }}\nrun: [{run}]\noutput: out.wasm\n");
+    let made = |run: &str| {
+        let folder = folder(&[("hook.yaml", &recipe(run)), ("in.wasm", "12345")]);
+        let report = build::build(folder.path(), &[]);
+        report.map(|report| {
+            report
+                .text
+                .replace(&folder.path().display().to_string(), ".")
+        })
+    };
+    assert_eq!(
+        made("cp in.wasm out.wasm").as_deref(),
+        Ok("./out.wasm: 5 bytes")
+    );
+    let failed = made("cp in.wasm out.wasm, cp absent out.wasm").expect_err("it fails");
+    assert!(
+        failed.starts_with("`cp absent out.wasm` failed: "),
+        "{failed}"
+    );
+    let nothing = made("cp in.wasm other.wasm").expect_err("no output");
+    assert!(
+        nothing.starts_with("the tools ended well, and made no "),
+        "{nothing}"
+    );
 }

@@ -4,11 +4,13 @@
 //! Every command is a function from plain inputs to a [`Report`]; only
 //! [`run`] prints.
 
+pub mod build;
 mod difference;
 pub mod inspect;
 pub mod list;
 pub mod lock;
 mod log;
+pub mod new;
 pub mod terms;
 pub mod test;
 pub mod trial;
@@ -47,6 +49,10 @@ impl Report {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Make a folder with a hook that builds, and a test of it.
+    New(new::Arguments),
+    /// Build the hook in a folder with its language's tools.
+    Build(build::Arguments),
     /// Say what a component is, and whether this gateway would load it.
     ///
     /// Exit code 0 if it would, 1 if not.
@@ -94,6 +100,8 @@ impl Place {
 #[expect(clippy::print_stdout, reason = "the report is the command's output")]
 pub(super) fn run(command: Command) -> ExitCode {
     let report = match command {
+        Command::New(arguments) => arguments.run(),
+        Command::Build(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
         Command::Test(arguments) => arguments.run(),
         Command::List(place) => list::list(place.source(), place.overrides()),
