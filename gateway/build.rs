@@ -36,6 +36,7 @@ fn main() {
 /// The folders of `templates/`, the interface, and the Rust SDK, as constants.
 fn templates(workspace: &Path) -> String {
     let root = workspace.join("gateway/templates");
+    println!("cargo::rerun-if-changed={}", root.display());
     let wit = workspace.join("wit/0.1.0");
     let mut sdk = texts(&wit, "wit/0.1.0/");
     for folder in ["hook-sdk", "hook-sdk/macros"] {
