@@ -67,20 +67,37 @@ pub fn build(folder: &Path, variables: &[(&str, &str)]) -> Result<Report, String
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recipe {
-    /// Programs that must be there, and where each comes from.
+    /// Programs, or files of the folder, that must be there, and where each comes from.
     #[serde(default)]
     tools: BTreeMap<String, String>,
-    /// Commands, one after the other. Words are separated by spaces; no shell reads
-    /// them.
-    run: Vec<String>,
+    /// Commands, one after the other.
+    run: Vec<Step>,
     /// The component that they make.
     output: PathBuf,
+}
+
+/// A command. No shell reads it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Step {
+    /// Words that are separated by spaces.
+    Line(String),
+    Words(Vec<String>),
+}
+
+impl Step {
+    fn words(&self) -> Vec<&str> {
+        match self {
+            Self::Line(line) => line.split_whitespace().collect(),
+            Self::Words(words) => words.iter().map(String::as_str).collect(),
+        }
+    }
 }
 
 impl Recipe {
     fn parse(text: &str) -> Result<Self, String> {
         let recipe: Self = from_yaml(text)?;
-        match recipe.run.iter().any(|command| command.trim().is_empty()) {
+        match recipe.run.iter().any(|step| step.words().is_empty()) {
             true => Err("an empty command in `run`".into()),
             false => Ok(recipe),
         }
@@ -88,14 +105,17 @@ impl Recipe {
 
     fn follow(&self, folder: &Path, variables: &[(&str, &str)]) -> Result<PathBuf, String> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<_> = std::env::split_paths(&path).collect();
-        let missing = self.missing(&|tool| folders.iter().any(|it| it.join(tool).is_file()));
+        let places: Vec<_> = std::env::split_paths(&path)
+            .chain([folder.to_owned()])
+            .collect();
+        let missing = self.missing(&|tool| places.iter().any(|it| it.join(tool).is_file()));
         if !missing.is_empty() {
             return Err(missing.join("\n"));
         }
-        for line in &self.run {
-            let mut words = line.split_whitespace();
-            let program = words.next().unwrap_or_default();
+        for step in &self.run {
+            let words = step.words();
+            let (program, words) = words.split_first().expect("a recipe has no empty command");
+            let line = step.words().join(" ");
             let mut command = Command::new(program_in(folder, program));
             command.current_dir(folder).args(words);
             command.envs(variables.iter().copied());
@@ -204,6 +224,7 @@ mod tests {
         );
         check("run: [a, ' ']\noutput: a\n", &[], Err("an empty command"));
         check("run: [a]\n", &[], Err("missing field `output`"));
+        check("run: [[a, b c]]\noutput: a\n", &[], Ok(&[]));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod build;
 mod difference;
+mod facts;
 pub mod inspect;
 pub mod list;
 pub mod lock;

@@ -9,7 +9,6 @@
 //! stands. Nothing is sent anywhere, and a hook's keys and values are its own for
 //! the run.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,12 +17,13 @@ use serde_json::Value;
 use sluice_codec::ir::{Event, Message, Sequencer};
 
 use super::difference::{changes, marked};
+use super::facts::{TrialFacts, dialect};
 use super::log::Lines;
 use crate::codecs::{self, Recipient};
 use crate::config::{HookEntry, OnFailure};
 use crate::hook::{
-    AttemptFacts, Chain, Document, Ending, Engine, Facts, FailureFacts, Flow, HookError, Refusal,
-    Reply, Session, Stage, StageSet, TargetFacts, Verdict, event_to_line,
+    Chain, Document, Ending, Engine, Flow, HookError, Refusal, Reply, Session, Stage, StageSet,
+    Verdict, event_to_line,
 };
 use crate::provider::{Accent, Dialect};
 
@@ -155,138 +155,6 @@ impl Trial {
             is_good: run.is_good,
         })
     }
-}
-
-// === facts ===
-
-/// What is known of the call.
-struct TrialFacts {
-    call: Facts,
-    attempt: AttemptFacts,
-    targets: Vec<TargetFacts>,
-    status: u16,
-    failure: FailureFacts,
-}
-
-/// The attributes that a trial can set.
-const ATTRIBUTES: [&str; 11] = [
-    "id",
-    "dialect",
-    "model",
-    "stream",
-    "upstream",
-    "upstream-model",
-    "upstream-dialect",
-    "attempt",
-    "status",
-    "origin",
-    "decision",
-];
-
-impl TrialFacts {
-    fn new(trial: &Trial) -> Result<Self, String> {
-        let body = trial.document.as_deref().unwrap_or(b"{}");
-        let body: Value = serde_json::from_slice(body)
-            .map_err(|error| format!("the request is not JSON: {error}"))?;
-        let unknown = |name: &str| {
-            let known = ATTRIBUTES.join(", ");
-            format!("--attribute {name}: there is none; there are {known}")
-        };
-        if let Some((name, _)) = trial
-            .attributes
-            .iter()
-            .find(|(name, _)| !ATTRIBUTES.contains(&name.as_str()))
-        {
-            return Err(unknown(name));
-        }
-        let given = |name: &str| {
-            let mut given = trial.attributes.iter().rev();
-            given
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.as_str())
-        };
-        let model = given("model").or(body["model"].as_str()).unwrap_or("model");
-        let targets = match trial.targets.as_slice() {
-            [] => vec![target(&format!(
-                "{}/{model}",
-                given("upstream").unwrap_or("upstream")
-            ))?],
-            targets => targets
-                .iter()
-                .map(|it| target(it))
-                .collect::<Result<_, _>>()?,
-        };
-        let status = given("status").unwrap_or("200");
-        let status = status
-            .parse()
-            .map_err(|_| format!("--attribute status={status}: no status"))?;
-        let attempt = given("attempt").unwrap_or("1");
-        Ok(Self {
-            call: Facts {
-                id: given("id").unwrap_or("test").to_owned(),
-                dialect: dialect(given("dialect").unwrap_or("anthropic-messages"))?.name(),
-                model: model.to_owned(),
-                stream: given("stream").map_or(body["stream"] == true, |given| given == "true"),
-                request_bytes: trial.document.as_ref().map_or(0, Vec::len),
-                headers: Arc::new(trial.headers.clone()),
-            },
-            attempt: AttemptFacts {
-                upstream: given("upstream").unwrap_or(&targets[0].upstream).to_owned(),
-                upstream_model: given("upstream-model")
-                    .unwrap_or(&targets[0].model)
-                    .to_owned(),
-                upstream_dialect: dialect(given("upstream-dialect").unwrap_or("chat-completions"))?
-                    .name(),
-                attempt: attempt
-                    .parse()
-                    .map_err(|_| format!("--attribute attempt={attempt}: no number"))?,
-            },
-            targets,
-            status,
-            failure: FailureFacts {
-                status,
-                origin: word("origin", given("origin"), &["upstream", "client", "hook"])?,
-                decision: word("decision", given("decision"), &["fail", "skip-target"])?,
-            },
-        })
-    }
-}
-
-fn target(text: &str) -> Result<TargetFacts, String> {
-    let (upstream, model) = text
-        .split_once('/')
-        .ok_or_else(|| format!("--target {text}: expected `UPSTREAM/MODEL`"))?;
-    Ok(TargetFacts {
-        upstream: upstream.to_owned(),
-        model: model.to_owned(),
-        dialect: Dialect::default().name(),
-        provider: upstream.to_owned(),
-    })
-}
-
-fn dialect(name: &str) -> Result<Dialect, String> {
-    let mut known = Dialect::ALL.into_iter();
-    let found = known.find(|(known, _)| *known == name);
-    let names = Dialect::ALL.map(|(name, _)| name).join(", ");
-    found
-        .map(|(_, dialect)| dialect)
-        .ok_or_else(|| format!("`{name}` is no dialect; there are {names}"))
-}
-
-/// One of some words; the first without any.
-fn word(
-    attribute: &str,
-    given: Option<&str>,
-    known: &[&'static str],
-) -> Result<&'static str, String> {
-    let given = given.unwrap_or(known[0]);
-    let mut words = known.iter().copied();
-    words.find(|word| *word == given).ok_or_else(|| {
-        format!(
-            "--attribute {attribute}={given}: expected one of {}",
-            known.join(", ")
-        )
-    })
 }
 
 // === a run ===
