@@ -207,6 +207,27 @@ mod tests {
     }
 
     #[test]
+    fn templates_are_one_hook_in_many_languages() {
+        let tests = |template: &Template| {
+            let files = template.files.iter();
+            let tests: Vec<_> = files
+                .filter(|(path, _)| path.starts_with("tests/"))
+                .collect();
+            format!("{tests:?}")
+        };
+        for template in TEMPLATES {
+            assert_eq!(
+                tests(template),
+                tests(&TEMPLATES[0]),
+                "{}",
+                template.language
+            );
+        }
+        let languages: Vec<_> = TEMPLATES.iter().map(|it| it.language).collect();
+        assert_eq!(languages, ["c", "go", "js", "python", "rust"]);
+    }
+
+    #[test]
     fn an_unknown_language_says_which_there_are() {
         let error = new("cobol", Path::new("a"), None).unwrap_err();
         assert!(
