@@ -6,6 +6,7 @@ use serde_json::json;
 use sluice::app::{Overrides, Source};
 use sluice::cli::hook::terms::Terms;
 use sluice::cli::hook::{Report, build, inspect, list, lock, new, test};
+use sluice::cli::replay;
 use sluice::hook::{Stage, bundled};
 use sluice_tests::guests::{GUEST_MISBEHAVE, GUEST_SCRIPTED, GUEST_STAGES};
 use sluice_tests::{FakeUpstream, TestGateway};
@@ -511,5 +512,56 @@ fn a_recipe_is_followed() {
     assert!(
         nothing.starts_with("the tools ended well, and made no "),
         "{nothing}"
+    );
+}
+
+// === replay ===
+
+/// What a chain changes in a captured call, `client` and `upstream` being members of
+/// its file.
+#[track_caller]
+fn check_replay(chain: &str, call: &serde_json::Value, expected: &str) {
+    let config = format!(
+        "upstreams: {{ up: {{ base_url: \"http://127.0.0.1:1/v1\" }} }}\nmodels: {{ m: {{ upstream: up, model: m }} }}\n{chain}"
+    );
+    let files = [
+        ("sluice.yaml", config.as_str()),
+        ("call.json", &call.to_string()),
+    ];
+    let folder = folder(&files);
+    std::fs::create_dir(folder.path().join("hooks")).expect("it takes a folder");
+    put(GUEST_SCRIPTED, &folder.path().join("hooks/scripted.wasm"));
+    let source = Source::File(folder.path().join("sluice.yaml"));
+    let call = folder.path().join("call.json");
+    let report = replay::replay(&call, source, Overrides::default()).expect("it runs");
+    assert_eq!(report.text, expected);
+}
+
+#[test]
+fn replay_shows_what_a_chain_changes() {
+    let answer = format!(
+        "data: {}\n\ndata: [DONE]\n\n",
+        json!({ "choices": [{ "delta": { "content": "one two" }, "finish_reason": "stop" }],
+            "usage": { "prompt_tokens": 3, "completion_tokens": 2 } })
+    );
+    let call = json!({
+        "request": { "model": "m", "max_tokens": 64000, "stream": true,
+            "messages": [{ "role": "user", "content": "hi" }] },
+        "upstream": { "headers": [["content-type", "text/event-stream"]], "body": answer },
+    });
+    check_replay(
+        "hooks: { chain: [ { hook: scripted, enabled: false } ] }\n",
+        &call,
+        "what the upstream gets\n    the same\nwhat the client reads\n    the same",
+    );
+    check_replay(
+        "hooks: { chain: [ { hook: cap-max-tokens, config: { max: 9 } },
+          { hook: scripted, grants: { prompt: write }, config: { stream: uppercase } } ] }\n",
+        &call,
+        r#"what the upstream gets
+    /max_tokens 64000 -> 9
+what the client reads
+    - data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"one two"}}
+    + data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"ONE TWO"}}"#,
     );
 }

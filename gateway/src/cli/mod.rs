@@ -2,6 +2,7 @@
 
 mod check;
 pub mod hook;
+pub mod replay;
 mod serve;
 
 use std::net::SocketAddr;
@@ -65,6 +66,8 @@ enum Command {
     /// Make, build, try, list and lock hooks.
     #[command(subcommand)]
     Hook(hook::Command),
+    /// Show what a chain of hooks changes in a captured call, offline.
+    Replay(replay::Arguments),
 }
 
 /// Run the command that the process was started with.
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
             let listen = None;
             check::run(config.as_deref(), Overrides { listen, hooks })
         }
-        Command::Hook(command) => hook::run(command),
+        Command::Hook(command) => hook::print(hook::run(command)),
+        Command::Replay(arguments) => hook::print(arguments.run()),
     }
 }

@@ -1,7 +1,7 @@
 //! `sluice hook build`: the tools of a hook's language, run in its folder.
 //!
-//! A folder with a [`Recipe`], `hook.yaml`, is built as that says; one with a
-//! `Cargo.toml` alone by cargo.
+//! A folder with a `hook.yaml` is built as that says; one with a `Cargo.toml` alone
+//! by cargo.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

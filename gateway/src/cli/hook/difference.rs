@@ -37,7 +37,7 @@ pub(super) fn marked<S: AsRef<str>>(before: &[S], after: &[S]) -> Vec<String> {
 }
 
 /// The lines that went and came between two texts.
-pub(super) fn line_changes(before: &str, after: &str) -> Vec<String> {
+pub(in crate::cli) fn line_changes(before: &str, after: &str) -> Vec<String> {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let fates = fates(&before, &after).into_iter();
     let changes = fates.filter(|(fate, _)| *fate != Fate::Stayed);
@@ -106,7 +106,7 @@ fn common<'l, S: AsRef<str>>(before: &'l [S], after: &'l [S], fates: &mut Vec<(F
 // === JSON ===
 
 /// What differs, `/max_tokens 64000 -> 4096` a line.
-pub(super) fn changes(before: &Value, after: &Value) -> Vec<String> {
+pub(in crate::cli) fn changes(before: &Value, after: &Value) -> Vec<String> {
     let mut changes = Vec::new();
     compare(&mut String::new(), Some(before), Some(after), &mut changes);
     changes

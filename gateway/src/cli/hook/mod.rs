@@ -1,11 +1,10 @@
 //! `sluice hook ...`: what an author and an operator of hooks need, one file a
 //! command.
 //!
-//! Every command is a function from plain inputs to a [`Report`]; only
-//! [`run`] prints.
+//! Every command is a function from plain inputs to a [`Report`]; one place prints.
 
 pub mod build;
-mod difference;
+pub(super) mod difference;
 mod facts;
 pub mod inspect;
 pub mod list;
@@ -97,17 +96,21 @@ impl Place {
     }
 }
 
-/// Run one of the commands, and print its report.
-#[expect(clippy::print_stdout, reason = "the report is the command's output")]
-pub(super) fn run(command: Command) -> ExitCode {
-    let report = match command {
+/// Run one of the commands.
+pub(super) fn run(command: Command) -> Result<Report, String> {
+    match command {
         Command::New(arguments) => arguments.run(),
         Command::Build(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
         Command::Test(arguments) => arguments.run(),
         Command::List(place) => list::list(place.source(), place.overrides()),
         Command::Lock(place) => lock::lock(place.config.as_deref(), place.overrides()),
-    };
+    }
+}
+
+/// Print a report, or why there is none.
+#[expect(clippy::print_stdout, reason = "the report is the command's output")]
+pub(super) fn print(report: Result<Report, String>) -> ExitCode {
     let report = report.unwrap_or_else(|why| Report::bad(&[why]));
     println!("{}", report.text);
     match report.is_good {
@@ -122,7 +125,7 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// A file's text, or a sentence.
-fn read_text(file: &Path) -> Result<String, String> {
+pub(super) fn read_text(file: &Path) -> Result<String, String> {
     std::fs::read_to_string(file)
         .map_err(|error| format!("{}: cannot be read: {error}", file.display()))
 }
