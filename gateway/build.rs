@@ -1,7 +1,8 @@
-//! Builds the bundled hooks and lists them for `hook::bundled`.
+//! Builds the bundled hooks and lists them for `hook::bundled`; lists the templates
+//! of hooks, and what they bring along, for `cli::hook::new`.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folders of `hooks/` that ship inside the binary.
 const HOOKS: [&str; 12] = [
@@ -34,4 +35,89 @@ fn main() {
     let out =
         PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
     std::fs::write(out.join("bundled.rs"), list).expect("OUT_DIR can be written");
+    std::fs::write(out.join("templates.rs"), templates(&workspace))
+        .expect("OUT_DIR can be written");
+}
+
+// === templates ===
+
+/// The folders of `templates/`, the interface, and the Rust SDK, as constants.
+fn templates(workspace: &Path) -> String {
+    let root = workspace.join("gateway/templates");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let wit = workspace.join("wit/0.1.0");
+    let mut sdk = texts(&wit, "wit/0.1.0/");
+    for folder in ["hook-sdk", "hook-sdk/macros"] {
+        let at = workspace.join(folder);
+        sdk.extend(texts(&at.join("src"), &format!("{folder}/src/")));
+        sdk.push((format!("{folder}/Cargo.toml"), manifest(workspace, &at)));
+    }
+    let mut text = String::from("const TEMPLATES: &[Template] = &[\n");
+    for folder in entries(&root) {
+        let language = folder.file_name().unwrap_or_default();
+        let files = listed(&texts(&folder, ""));
+        let _ = writeln!(
+            text,
+            "Template {{ language: {language:?}, files: {files} }},"
+        );
+    }
+    let wit = listed(&texts(&wit, ""));
+    let _ = writeln!(text, "];\nconst WIT_FILES: &[File] = {wit};");
+    let _ = writeln!(text, "const SDK_FILES: &[File] = {};", listed(&sdk));
+    text
+}
+
+/// The text files below `folder`, with `before` before their paths. Cargo runs this
+/// script again when one of them changes.
+fn texts(folder: &Path, before: &str) -> Vec<(String, String)> {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut found = Vec::new();
+    for path in entries(folder) {
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        if path.is_dir() {
+            found.extend(texts(&path, &format!("{before}{name}/")));
+        } else {
+            let text = std::fs::read_to_string(&path);
+            found.push((format!("{before}{name}"), text.expect("templates are text")));
+        }
+    }
+    found
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder of the workspace");
+    let mut entries: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    entries
+}
+
+fn listed(texts: &[(String, String)]) -> String {
+    format!("&{texts:?}")
+}
+
+/// A manifest of the SDK as it reads outside the workspace: what it takes from
+/// there, in full.
+fn manifest(workspace: &Path, package: &Path) -> String {
+    let read = |folder: &Path| {
+        let file = folder.join("Cargo.toml");
+        println!("cargo::rerun-if-changed={}", file.display());
+        std::fs::read_to_string(file).expect("a package has a manifest")
+    };
+    let root = read(workspace);
+    let value = |name: &str| {
+        let mut lines = root.lines();
+        let line = lines.find_map(|line| line.strip_prefix(&format!("{name} = ")));
+        line.unwrap_or_else(|| panic!("the workspace has no `{name}`"))
+    };
+    let mut text = String::new();
+    let own = read(package);
+    let own = own.split("\n[lints]").next().unwrap_or_default();
+    for line in own.lines() {
+        let _ = match line.strip_suffix(".workspace = true") {
+            // The paths of the workspace begin at its root.
+            Some(name) => writeln!(text, "{name} = {}", value(name).replace("hook-sdk/", "")),
+            None => writeln!(text, "{line}"),
+        };
+    }
+    text
 }

@@ -183,6 +183,22 @@ impl Builder {
         })
     }
 
+    /// What builds from `source` for nobody to call.
+    fn uncalled(source: Source, overrides: Overrides) -> Result<Self, StartError> {
+        // A store may be in use by the gateway that runs.
+        let engine = Engine::new(Stores::rehearsal())
+            .map_err(|error| StartError::Engine(error.to_string()))?;
+        // Nobody calls the demo's upstream; any address will do.
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let demo = matches!(source, Source::Embedded).then_some(nowhere);
+        Ok(Self {
+            source,
+            overrides,
+            engine,
+            demo,
+        })
+    }
+
     /// Read everything and build the snapshot that follows `previous`. Compiles
     /// hooks: not for a thread of the runtime.
     pub(crate) fn build(
@@ -190,15 +206,9 @@ impl Builder {
         previous: Option<&Snapshot>,
     ) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
         let Loaded {
-            mut config,
+            config,
             diagnostics,
         } = self.load()?;
-        if let Some(listen) = self.overrides.listen {
-            config.listen = listen;
-        }
-        if let Some(hooks) = &self.overrides.hooks {
-            config.hooks.folder = Some(hooks.clone());
-        }
         if let Some(exposed) = config.exposure() {
             return Err(vec![exposed]);
         }
@@ -232,15 +242,23 @@ impl Builder {
         ))
     }
 
+    /// The configuration, with what the command line says over it.
     fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
         let env = |name: &str| std::env::var(name).ok();
-        match (&self.source, self.demo) {
+        let mut loaded = match (&self.source, self.demo) {
             (Source::File(path), _) => config::load(path, &env),
             (Source::Embedded, demo) => {
                 let url = demo.map_or_else(String::new, |addr| format!("http://{addr}/v1"));
                 config::embedded_default(&url, &env, &is_up)
             }
+        }?;
+        if let Some(listen) = self.overrides.listen {
+            loaded.config.listen = listen;
         }
+        if let Some(hooks) = &self.overrides.hooks {
+            loaded.config.hooks.folder = Some(hooks.clone());
+        }
+        Ok(loaded)
     }
 
     /// The paths whose change may mean another snapshot.
@@ -252,6 +270,7 @@ impl Builder {
         file.into_iter()
             .chain(snapshot.config.hooks.folder.clone())
             .chain(snapshot.config.providers.clone())
+            .chain(snapshot.config.hooks.lock.clone())
             .collect()
     }
 }
@@ -299,23 +318,43 @@ async fn on_thread<T: Send + 'static, R: Send + 'static>(
 /// # Errors
 /// Whatever [`App::start`] would report, but for an address in use.
 pub fn check(source: Source, overrides: Overrides) -> Result<Vec<String>, StartError> {
-    // A store may be in use by the gateway that runs.
-    let engine =
-        Engine::new(Stores::rehearsal()).map_err(|error| StartError::Engine(error.to_string()))?;
-    // Nobody calls the demo's upstream; any address will do.
-    let demo = matches!(source, Source::Embedded).then_some(SocketAddr::from(([127, 0, 0, 1], 1)));
-    let builder = Builder {
-        source,
-        overrides,
-        engine,
-        demo,
-    };
+    let builder = Builder::uncalled(source, overrides)?;
     let (snapshot, notes) = builder.build(None).map_err(StartError::Wrong)?;
     let notes = notes.iter().map(ToString::to_string);
     Ok(notes
         .chain(describe(&snapshot))
         .chain(["No mistakes.".to_owned()])
         .collect())
+}
+
+/// Whether the lock file of hooks counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locking {
+    /// As for `serve`.
+    Kept,
+    /// As if it were not there.
+    Ignored,
+}
+
+/// Load the hooks of `source` without serving them, and what there is to say.
+///
+/// # Errors
+/// Whatever [`App::start`] would report of the file and the hooks.
+pub fn hooks(
+    source: Source,
+    overrides: Overrides,
+    locking: Locking,
+) -> Result<(Chain, Vec<Diagnostic>), StartError> {
+    let builder = Builder::uncalled(source, overrides)?;
+    let load = || {
+        let mut loaded = builder.load()?;
+        if locking == Locking::Ignored {
+            loaded.config.hooks.lock = None;
+        }
+        let (chain, notes) = Chain::load(&builder.engine, &loaded.config.hooks, None)?;
+        Ok((chain, loaded.diagnostics.into_iter().chain(notes).collect()))
+    };
+    load().map_err(StartError::Wrong)
 }
 
 // === reload ===

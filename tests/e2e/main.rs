@@ -14,3 +14,4 @@ mod requests;
 mod sessions;
 mod stages;
 mod tidy;
+mod tools;

@@ -1,6 +1,8 @@
 //! The command line, one file a command.
 
 mod check;
+pub mod hook;
+pub mod replay;
 mod serve;
 
 use std::net::SocketAddr;
@@ -61,6 +63,11 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         hooks: Option<PathBuf>,
     },
+    /// Make, build, try, list and lock hooks.
+    #[command(subcommand)]
+    Hook(hook::Command),
+    /// Show what a chain of hooks changes in a captured call, offline.
+    Replay(replay::Arguments),
 }
 
 /// Run the command that the process was started with.
@@ -75,5 +82,7 @@ pub fn run() -> ExitCode {
             let listen = None;
             check::run(config.as_deref(), Overrides { listen, hooks })
         }
+        Command::Hook(command) => hook::print(hook::run(command)),
+        Command::Replay(arguments) => hook::print(arguments.run()),
     }
 }

@@ -299,6 +299,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
                 .chain(native::default_chain())
                 .collect(),
             kv: Kv::default(),
+            lock: None,
         },
         providers: None,
     }

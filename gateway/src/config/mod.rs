@@ -43,6 +43,9 @@ pub(crate) const HOOK_MEMORY_BYTES_CEILING: usize = 256 << 20;
 /// the memory that a gateway has.
 pub(crate) const KV_MEMORY_BYTES_MAX: u64 = 64 << 20;
 
+/// The list of hooks that may run, beside the config file.
+pub(crate) const HOOK_LOCK: &str = "hooks.lock";
+
 /// A configuration, and what is worth knowing about its file.
 #[derive(Debug)]
 pub struct Loaded {
@@ -150,8 +153,13 @@ fn parse(
         true => litellm::read(&document.root(), &around),
         false => native::read(&document.root(), &around),
     };
+    let hooks = Hooks {
+        lock: folder.map(|folder| folder.join(HOOK_LOCK)),
+        ..config.hooks
+    };
     let config = Config {
         providers,
+        hooks,
         ..config
     };
     let diagnostics = document.into_findings();
@@ -186,6 +194,11 @@ fn catalogue(root: &document::Node<'_>, folder: Option<&Path>) -> (Catalogue, Op
         Catalogue::embedded()
     });
     (catalogue, Some(path))
+}
+
+/// A small YAML file of the gateway's own, read into its type.
+pub(crate) fn from_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_yaml::from_str(text).map_err(|error| error.to_string())
 }
 
 fn unreadable(file: &str, error: &std::io::Error) -> Diagnostic {
@@ -364,6 +377,8 @@ pub struct Hooks {
     pub chain: Vec<HookEntry>,
     /// Where they keep what outlives a call.
     pub kv: Kv,
+    /// Where a list of what may run would be; without that file anything may.
+    pub lock: Option<PathBuf>,
 }
 
 /// Where hooks keep what outlives a call.

@@ -402,6 +402,7 @@ fn hooks(node: Option<&Node<'_>>, upstreams: &[String], base: Option<&Path>) -> 
         folder: base.map(|base| base.join(folder)),
         chain,
         kv: kv.unwrap_or_default(),
+        lock: None,
     }
 }
 

@@ -82,7 +82,8 @@ impl About {
 }
 
 impl Needs {
-    fn missing(&self, grants: &Grants) -> Vec<String> {
+    /// What is not in `grants`, in the operator's words.
+    pub fn missing(&self, grants: &Grants) -> Vec<String> {
         let mut missing = Vec::new();
         let granted = match grants.prompt {
             Prompt::None => 0,

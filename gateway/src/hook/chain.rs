@@ -16,12 +16,13 @@ use super::bundled::bundled;
 use super::engine::Engine;
 use super::error::FailureKind;
 use super::ledger::StageReport;
+use super::lock::Lock;
 use super::module::Module;
 use super::pool::Hook;
 use super::session::{Facts, Session};
 use super::terms::Terms;
 use super::{Stage, StageSet};
-use crate::config::{Diagnostic, HookEntry, Hooks, Severity, nearest};
+use crate::config::{Diagnostic, HookEntry, Hooks, KV_MEMORY_BYTES_MAX, Severity, nearest};
 use crate::kv::{Memory, Store};
 use crate::route;
 
@@ -91,10 +92,7 @@ impl Found {
             digest: String::new(),
             wasm,
         };
-        found.digest = Sha256::digest(found.wasm())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        found.digest = digest(found.wasm());
         found
     }
 
@@ -104,6 +102,12 @@ impl Found {
             Bytes::File(wasm) => wasm,
         }
     }
+}
+
+/// SHA-256 of a hook's bytes, in hex.
+pub(super) fn digest(wasm: &[u8]) -> String {
+    let bytes = Sha256::digest(wasm);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Chain {
@@ -131,24 +135,44 @@ impl Chain {
             Err(why) => loader.say(Severity::Error, &hooks.kv.place, why),
         }
         let mut files = loader.folder(hooks.folder.as_deref());
-        let wanted = loader.resolve(hooks, &mut files);
+        let mut wanted = loader.resolve(hooks, &mut files);
+        loader.keep_to_lock(hooks.lock.as_deref(), &mut wanted);
         let modules = loader.compile(&wanted);
-        let hooks = wanted
-            .into_iter()
-            .filter_map(|(entry, found)| loader.admit(entry, &found, &modules))
-            .collect();
-        if loader
-            .diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
-        {
-            return Err(loader.diagnostics);
-        }
-        let chain = Self {
-            hooks,
-            _kv: Some(loader.kv),
+        loader.chain(wanted, &modules)
+    }
+
+    /// A chain of one hook, the bytes `wasm`, under `entry`: as [`Chain::load`]
+    /// would admit it.
+    pub fn of_one(
+        engine: &Arc<Engine>,
+        entry: HookEntry,
+        wasm: Vec<u8>,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let module = Module::compile(engine, &wasm).map(Arc::new);
+        Self::of_module(engine, entry, wasm, module)
+    }
+
+    /// Likewise, of what came of compiling `wasm`.
+    pub(super) fn of_module(
+        engine: &Arc<Engine>,
+        entry: HookEntry,
+        wasm: Vec<u8>,
+        module: Result<Arc<Module>, String>,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let found = Found::new(entry.place.clone(), Bytes::File(wasm));
+        let modules = HashMap::from([(found.digest.clone(), module)]);
+        let loader = Loader {
+            engine,
+            previous: None,
+            kv: Arc::new(Memory::new(KV_MEMORY_BYTES_MAX as usize)),
+            diagnostics: Vec::new(),
         };
-        Ok((chain, loader.diagnostics))
+        loader.chain(vec![(entry, found)], &modules)
+    }
+
+    /// The entries under which the hooks run, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &HookEntry> {
+        self.hooks.iter().map(|hook| hook.entry())
     }
 
     /// The hooks, in order.
@@ -222,6 +246,50 @@ impl Loader<'_> {
             path: String::new(),
             message,
             help: None,
+        });
+    }
+
+    /// The chain of `wanted`, admitted; nothing with any error.
+    fn chain(
+        mut self,
+        wanted: Vec<(HookEntry, Found)>,
+        modules: &HashMap<String, Result<Arc<Module>, String>>,
+    ) -> Result<(Chain, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let hooks: Vec<_> = wanted
+            .into_iter()
+            .filter_map(|(entry, found)| self.admit(entry, &found, modules))
+            .collect();
+        let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+        match self.diagnostics.iter().any(is_error) {
+            true => Err(self.diagnostics),
+            false => {
+                let chain = Chain {
+                    hooks,
+                    _kv: Some(self.kv),
+                };
+                Ok((chain, self.diagnostics))
+            }
+        }
+    }
+
+    /// Leave of `wanted` what the lock file lets run, and tell of the rest: before
+    /// anything of it is compiled.
+    fn keep_to_lock(&mut self, file: Option<&Path>, wanted: &mut Vec<(HookEntry, Found)>) {
+        let lock = match file.map_or(Ok(None), Lock::read) {
+            Ok(None) => return,
+            Ok(Some(lock)) => lock,
+            Err(why) => {
+                let place = file.map_or_else(String::new, |file| file.display().to_string());
+                self.say(Severity::Error, &place, why);
+                return;
+            }
+        };
+        wanted.retain(|(entry, found)| {
+            let complaint = lock.complaint(entry, &found.source, &found.digest);
+            if let Some(complaint) = &complaint {
+                self.say(Severity::Error, &entry.place, complaint.clone());
+            }
+            complaint.is_none()
         });
     }
 

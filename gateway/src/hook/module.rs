@@ -21,7 +21,7 @@ use super::{Stage, StageSet};
 use crate::config::Grants;
 
 /// The interface version that this gateway speaks.
-const VERSION: &str = "0.1.0";
+pub(super) const VERSION: &str = "0.1.0";
 
 /// Bytes that one call between host and guest may carry: far above any body,
 /// far below what would hurt.
@@ -96,15 +96,24 @@ impl Module {
     /// Compile `wasm` and look at its exports. Takes from 0.1 s to half a minute,
     /// by the guest's language.
     pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Self, String> {
+        Self::link(engine, &Self::component(engine, wasm)?)
+    }
+
+    /// The compiled component, whatever it imports and exports.
+    pub(super) fn component(engine: &Engine, wasm: &[u8]) -> Result<Component, String> {
         if wasm.starts_with(b"\0asm\x01\0\0\0") {
             return Err(
                 "it is a core module, not a component; build it for `wasm32-wasip2`".into(),
             );
         }
-        let component = Component::from_binary(&engine.wasm, wasm)
-            .map_err(|error| format!("it is no WebAssembly component: {}", root(&error)))?;
-        other_version(engine, &component)?;
-        let pre = engine.linker.instantiate_pre(&component).map_err(|error| {
+        Component::from_binary(&engine.wasm, wasm)
+            .map_err(|error| format!("it is no WebAssembly component: {}", root(&error)))
+    }
+
+    /// Look a component through, and give it what it imports.
+    pub(super) fn link(engine: &Engine, component: &Component) -> Result<Self, String> {
+        other_version(engine, component)?;
+        let pre = engine.linker.instantiate_pre(component).map_err(|error| {
             format!(
                 "it imports what this gateway does not offer: {}",
                 root(&error)
@@ -302,12 +311,7 @@ fn cut(mut text: String) -> String {
 /// A hook built for another version of the interface gets a sentence that says
 /// so, in place of a missing import's name.
 fn other_version(engine: &Engine, component: &Component) -> Result<(), String> {
-    let kind = component.component_type();
-    let imports = kind
-        .imports(&engine.wasm)
-        .map(|(name, _)| name.to_owned())
-        .collect::<Vec<_>>();
-    let exports = kind.exports(&engine.wasm).map(|(name, _)| name.to_owned());
+    let (imports, exports) = names(engine, component);
     for name in imports.into_iter().chain(exports) {
         let Some((_, version)) = name
             .strip_prefix("sluice:hooks/")
@@ -323,4 +327,12 @@ fn other_version(engine: &Engine, component: &Component) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The names of what a component imports and exports.
+pub(super) fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec<String>) {
+    let kind = component.component_type();
+    let imports = kind.imports(&engine.wasm).map(|(name, _)| name.to_owned());
+    let exports = kind.exports(&engine.wasm).map(|(name, _)| name.to_owned());
+    (imports.collect(), exports.collect())
 }

@@ -293,7 +293,7 @@ impl Session {
     }
 
     /// After the last byte.
-    async fn on_complete(&mut self, record: Document, status: u16) -> Result<(), HookError> {
+    pub async fn on_complete(&mut self, record: Document, status: u16) -> Result<(), HookError> {
         let mut input = Input {
             document: Some(record),
             attributes: vec![("status", status.to_string())],
