@@ -33,7 +33,7 @@ async fn every_stage_is_in_the_books() {
             &books["name"],
             &books["source"],
             &books["rolled_back"],
-            &books["away_s"]
+            &stage["away_s"]
         ),
         (
             &json!("cap-max-tokens"),
