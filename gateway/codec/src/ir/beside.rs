@@ -37,21 +37,21 @@ pub(crate) const STANDING: [&str; 3] = ["service_tier", "system_fingerprint", "p
 pub(crate) const STANDING_BYTES_MAX: usize = 256;
 
 /// `type` of a delta that holds it.
-const DELTA: &str = "chat_completion_delta";
+pub(crate) const CHAT_DELTA: &str = "chat_completion_delta";
 
 /// The delta that holds `members`, an object's JSON text.
 pub(crate) fn chat_delta(members: &str) -> Option<Delta<'static>> {
-    let json = format!(r#"{{"type":"{DELTA}","{CHAT_MEMBERS}":{members}}}"#);
+    let json = format!(r#"{{"type":"{CHAT_DELTA}","{CHAT_MEMBERS}":{members}}}"#);
     let raw = RawValue::from_string(json).ok()?;
     Some(Delta::Other(Cow::Owned(raw)))
 }
 
 /// What a delta holds of it; none if it is another delta.
 pub(crate) fn chat_members(delta: &RawValue) -> Option<&RawValue> {
-    memchr::memmem::find(delta.get().as_bytes(), DELTA.as_bytes())?;
+    memchr::memmem::find(delta.get().as_bytes(), CHAT_DELTA.as_bytes())?;
     let mut fields = Fields::of(delta, &Path::Root).ok()?;
     let kind = fields.take("type").and_then(as_str)?;
-    fields.take(CHAT_MEMBERS).filter(|_| kind == DELTA)
+    fields.take(CHAT_MEMBERS).filter(|_| kind == CHAT_DELTA)
 }
 
 /// Take it out of `extras`.

@@ -18,8 +18,8 @@ mod signature;
 
 pub(crate) use assemble::citation_delta;
 pub use assemble::{Message, MessageBlock};
+pub(crate) use beside::{CHAT_DELTA, STANDING, STANDING_BYTES_MAX, chat_delta, chat_members};
 pub use beside::{CHAT_MEMBERS, STOP_MEMBERS};
-pub(crate) use beside::{STANDING, STANDING_BYTES_MAX, chat_delta, chat_members};
 pub use error::{Refused, UpstreamError};
 pub use event::{BlockStart, Delta, Event, Kept, Stop, StopReason, Usage, tokens_of};
 pub use loss::{Loss, Losses};

@@ -22,11 +22,11 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::error::{decode_embedded, kind_of_status};
-use super::response::{BESIDE_DELTA, kept, kept_apart, take_citations};
+use super::response::{KNOWN_AT_END, kept, kept_apart, take_citations};
 use crate::fields::{Fields, Path};
 use crate::ir::{
-    BlockStart, Delta, Event, Kept, Losses, Request, STOP_MEMBERS, Sequencer, Sink, Stop,
-    StopReason, Usage, citation_delta,
+    BlockStart, CHAT_DELTA, CHAT_MEMBERS, Delta, Event, Kept, Losses, Request, STOP_MEMBERS,
+    Sequencer, Sink, Stop, StopReason, Usage, citation_delta,
 };
 use crate::json::{ObjectWriter, as_count, as_str, trimmed};
 use crate::reason;
@@ -42,7 +42,7 @@ const HELD_BLOCKS_MAX: usize = 64;
 
 /// Members of a message that are not for its end to say, or have a place of
 /// their own: under these names nothing else is kept.
-const NOT_AT_END: [&str; 9] = [
+const NOT_AT_END: [&str; 10] = [
     "id",
     "type",
     "role",
@@ -51,8 +51,12 @@ const NOT_AT_END: [&str; 9] = [
     "usage",
     "stop_reason",
     "stop_sequence",
+    CHAT_MEMBERS,
     STOP_MEMBERS,
 ];
+
+/// Why what is named like the inner form's own does not pass as that.
+const OWN_NAME: &str = "a name that the inner form has for something else";
 
 /// What the decoder of an answer must know of its request.
 #[derive(Debug)]
@@ -348,7 +352,15 @@ impl AnswerDecoder {
         for key in ["id", "type", "role"] {
             message.take(key);
         }
+        self.drop_own_name(message);
         (message.take("model"), message.take("content"))
+    }
+
+    /// Nothing from this dialect passes for what only Chat Completions says.
+    fn drop_own_name(&mut self, fields: &mut Fields<'_>) {
+        if fields.take(CHAT_MEMBERS).is_some() {
+            self.report_once(CHAT_MEMBERS, OWN_NAME);
+        }
     }
 
     fn send_start(&mut self, model: Option<&RawValue>, extras: Kept, sink: Sink<'_>) {
@@ -385,7 +397,7 @@ impl AnswerDecoder {
         // Known ones have their place wherever they come from.
         let (known, beside) = kept(fields)
             .into_iter()
-            .partition(|(key, _)| BESIDE_DELTA.contains(&key.as_str()));
+            .partition(|(key, _)| KNOWN_AT_END.contains(&key.as_str()));
         self.keep_at_end(known);
         let beside = self.for_the_end(beside);
         if !put_all(&mut self.beside_delta, beside) {
@@ -430,6 +442,7 @@ impl AnswerDecoder {
         let Some(mut fields) = self.parse(raw) else {
             return;
         };
+        self.drop_own_name(&mut fields);
         let usage = self.usage.get_or_insert_default();
         for (key, count) in [
             ("input_tokens", &mut usage.input),
@@ -666,6 +679,9 @@ impl AnswerDecoder {
         let kind = fields.take("type").and_then(as_str).unwrap_or_default();
         if kind.is_empty() {
             return self.report_once("content_block_delta", "without a type");
+        }
+        if kind == CHAT_DELTA {
+            return self.report_once(CHAT_DELTA, OWN_NAME);
         }
         if open == Some(Kind::Other) {
             return self.push(Delta::Other(Cow::Borrowed(raw)), sink);
@@ -1196,6 +1212,7 @@ mod tests {
         check_details("", "", none);
         check_details(r#","stop_details":null"#, "", json!(null));
         check_details(r#","stop_details":{"a":1}"#, "", json!({ "a": 1 }));
+        check_details("", r#"},"stop_details":{"a":1},"x":{"#, json!({ "a": 1 }));
         check_details(
             r#","stop_details":null"#,
             r#","stop_details":{"a":1}"#,
@@ -1291,6 +1308,34 @@ mod tests {
                 "answer.thinking",
                 "answer.thinking_delta.y",
                 "answer.message_stop.x"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_of_the_inner_form_do_not_pass() {
+        let mut decoder = decoder();
+        let mut events = Vec::new();
+        for frame in [
+            r#"{"type":"message_start","message":{"chat_completion":{"a":1},"usage":{"chat_completion":7}}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"a"}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"chat_completion_delta","chat_completion":{}}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","chat_completion":{"b":1}},"chat_completion":{"c":1}}"#,
+            STOP,
+        ] {
+            decoder.frame(frame.as_bytes(), &mut |event| {
+                events.push(event.into_owned())
+            });
+        }
+        assert!(!format!("{events:?}").contains("chat_completion"));
+        let losses = decoder.take_losses();
+        let paths = losses.listed().iter().map(|loss| loss.path.as_str());
+        assert_eq!(
+            paths.collect::<Vec<_>>(),
+            [
+                "answer.chat_completion",
+                "answer.chat_completion_delta",
+                "answer.message_delta.chat_completion",
             ]
         );
     }

@@ -10,7 +10,7 @@ use crate::ir::{Kept, Message, MessageBlock, STOP_MEMBERS, Stop, StopReason, Usa
 use crate::json::{ObjectWriter, as_str, trimmed, write_array, write_count, write_line, write_str};
 
 /// Members of an answer that a stream gives at its end, with the stop reason.
-const KNOWN_AT_END: [&str; 3] = ["stop_details", "container", "context_management"];
+pub(super) const KNOWN_AT_END: [&str; 3] = ["stop_details", "container", "context_management"];
 
 /// Members that stand beside `delta` in `message_delta`, not in it.
 pub(super) const BESIDE_DELTA: [&str; 1] = ["context_management"];

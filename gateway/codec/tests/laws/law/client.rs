@@ -132,7 +132,7 @@ const COUNTS: [&str; 4] = [
 ];
 
 /// Members of a message that are not for its end to say.
-const NOT_AT_END: [&str; 7] = [
+const NOT_AT_END: [&str; 8] = [
     "id",
     "type",
     "role",
@@ -140,7 +140,11 @@ const NOT_AT_END: [&str; 7] = [
     "content",
     "usage",
     "message_delta",
+    OWN_NAME,
 ];
+
+/// What the inner form calls something of its own.
+const OWN_NAME: &str = "chat_completion";
 
 /// Most members of usage, and of what is said at the end: the codec keeps no
 /// more than 64 of each from a whole stream.
@@ -193,6 +197,9 @@ impl Client {
         {
             return Err("a message of another kind".into());
         }
+        if self.message.contains_key(OWN_NAME) {
+            return Err("a name of the inner form's own".into());
+        }
         for key in ["id", "model"] {
             text_of(&self.message, key)?;
             self.message.remove(key);
@@ -208,6 +215,9 @@ impl Client {
         let Some(Value::Object(more)) = more else {
             return Err("`usage` is no object".into());
         };
+        if more.contains_key(OWN_NAME) {
+            return Err("a name of the inner form's own".into());
+        }
         if more.len() > MEMBERS_MAX {
             return Err("more members of `usage` than are kept".into());
         }
@@ -277,6 +287,9 @@ impl Client {
         let kind = text_of(&delta, "type")?;
         if kind.is_empty() {
             return Err("a delta without a type".into());
+        }
+        if kind == "chat_completion_delta" {
+            return Err("a name of the inner form's own".into());
         }
         if !matches!(&*at, "text" | "thinking" | "tool_use") {
             let deltas = block.entry(DELTAS).or_insert(json!([]));
@@ -352,7 +365,9 @@ impl Client {
         for (key, value) in std::mem::take(members) {
             match &*key {
                 "type" | "delta" => {}
-                "context_management" => overlay(&mut said, Map::from_iter([(key, value)])),
+                "context_management" | "stop_details" | "container" => {
+                    overlay(&mut said, Map::from_iter([(key, value)]))
+                }
                 _ => drop(said.entry(key).or_insert(value)),
             }
         }
