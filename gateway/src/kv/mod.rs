@@ -6,6 +6,8 @@
 mod disk;
 mod memory;
 mod redis;
+#[cfg(all(test, feature = "server-tests"))]
+mod server_tests;
 mod stores;
 #[cfg(test)]
 mod tests;
