@@ -6,6 +6,7 @@ mod dialects;
 mod embedded;
 mod endpoints;
 mod hooks;
+mod languages;
 mod reload;
 mod requests;
 mod sessions;
