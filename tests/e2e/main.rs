@@ -8,6 +8,7 @@ mod embedded;
 mod endpoints;
 mod errands;
 mod hooks;
+mod languages;
 mod ledger;
 mod reload;
 mod requests;

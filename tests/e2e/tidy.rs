@@ -182,6 +182,7 @@ fn every_guest_is_built_and_every_bundled_hook_is_documented() {
     for hook in std::fs::read_dir(workspace().join("hooks"))
         .expect("a folder")
         .flatten()
+        .filter(|hook| hook.file_name() != "examples")
     {
         let readme = hook.path().join("README.md");
         assert!(readme.is_file(), "{} is missing", readme.display());
@@ -198,5 +199,23 @@ fn every_guest_is_built_and_every_bundled_hook_is_documented() {
                 hook.path().display()
             );
         }
+    }
+}
+
+#[test]
+fn every_example_is_built_and_documented() {
+    let script = std::fs::read_to_string(workspace().join("tests/build.rs")).expect("text");
+    let folders = std::fs::read_dir(workspace().join("hooks/examples"))
+        .expect("a folder")
+        .flatten()
+        .filter(|entry| entry.path().is_dir());
+    for example in folders {
+        let readme = example.path().join("README.md");
+        assert!(readme.is_file(), "{} is missing", readme.display());
+        let name = example.file_name().display().to_string();
+        assert!(
+            script.contains(&format!("\"redact-{name}\"")),
+            "tests/build.rs knows nothing of the example in `{name}`"
+        );
     }
 }
