@@ -370,6 +370,8 @@ async fn reload(
     let mut builder = builder;
     loop {
         watcher.changed().await;
+        // It looks every few seconds in any case.
+        builder.engine.services.metrics.sum_up();
         let old = current.load();
         let (returned, attempt) = on_thread((builder, old.clone(), seen), rebuild).await;
         builder = returned.0;

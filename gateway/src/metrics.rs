@@ -16,6 +16,16 @@ const SERIES_PER_HOOK_MAX: usize = 100;
 /// Longest name, label and value of a hook's.
 const NAME_BYTES_MAX: usize = 100;
 
+/// Names of hooks' series that are the gateway's own.
+const RESERVED: [&str; 6] = [
+    "failures_total",
+    "runs_total",
+    "seconds",
+    "seconds_count",
+    "seconds_sum",
+    "series_refused_total",
+];
+
 const METADATA: Metadata<'static> = Metadata::new("sluice", Level::INFO, None);
 
 /// A gateway's numbers.
@@ -23,9 +33,12 @@ const METADATA: Metadata<'static> = Metadata::new("sluice", Level::INFO, None);
 pub struct Metrics(Arc<Registry>);
 
 struct Registry {
-    recorder: PrometheusRecorder,
+    /// What the gateway counts, of hooks too.
+    own: PrometheusRecorder,
+    /// What hooks count.
+    of_hooks: PrometheusRecorder,
     /// Hook and series of every series of a hook.
-    of_hooks: Mutex<HashSet<(String, Key)>>,
+    series: Mutex<HashSet<(String, Key)>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -37,8 +50,9 @@ impl fmt::Debug for Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self(Arc::new(Registry {
-            recorder: PrometheusBuilder::new().build_recorder(),
-            of_hooks: Mutex::default(),
+            own: PrometheusBuilder::new().build_recorder(),
+            of_hooks: PrometheusBuilder::new().build_recorder(),
+            series: Mutex::default(),
         }))
     }
 }
@@ -49,37 +63,37 @@ pub type Labels<'l> = &'l [(&'static str, &'l str)];
 impl Metrics {
     /// Add to a counter.
     pub fn add(&self, name: &'static str, by: u64, labels: Labels<'_>) {
-        let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
-        self.0
-            .recorder
-            .register_counter(&key, &METADATA)
-            .increment(by);
-    }
-
-    /// Take one value of a histogram.
-    pub fn observe(&self, name: &'static str, value: f64, labels: Labels<'_>) {
-        let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
-        self.0
-            .recorder
-            .register_histogram(&key, &METADATA)
-            .record(value);
+        self.counter(name, labels).increment(by);
     }
 
     /// A counter that is asked for once and used often.
     pub fn counter(&self, name: &'static str, labels: Labels<'_>) -> metrics::Counter {
         let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
-        self.0.recorder.register_counter(&key, &METADATA)
+        self.0.own.register_counter(&key, &METADATA)
     }
 
     /// A histogram that is asked for once and used often.
     pub fn histogram(&self, name: &'static str, labels: Labels<'_>) -> metrics::Histogram {
         let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
-        self.0.recorder.register_histogram(&key, &METADATA)
+        self.0.own.register_histogram(&key, &METADATA)
     }
 
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
-        self.0.recorder.handle().render()
+        self.0.own.handle().render() + &self.render_of_hooks()
+    }
+
+    /// What hooks count, likewise.
+    pub fn render_of_hooks(&self) -> String {
+        self.0.of_hooks.handle().render()
+    }
+
+    /// Sum up what histograms took in: until then every value is kept. Rendering
+    /// does it, too, but nobody may ever ask.
+    pub fn sum_up(&self) {
+        for recorder in [&self.0.own, &self.0.of_hooks] {
+            recorder.handle().run_upkeep();
+        }
     }
 
     /// Add to a counter of a hook's. Counters count in whole numbers, as
@@ -89,7 +103,7 @@ impl Metrics {
             && by.is_finite()
             && let Some(key) = self.key_of_hook(hook, name, labels)
         {
-            let counter = self.0.recorder.register_counter(&key, &METADATA);
+            let counter = self.0.of_hooks.register_counter(&key, &METADATA);
             counter.increment(by.round() as u64);
         }
     }
@@ -106,7 +120,7 @@ impl Metrics {
             && let Some(key) = self.key_of_hook(hook, name, labels)
         {
             self.0
-                .recorder
+                .of_hooks
                 .register_histogram(&key, &METADATA)
                 .record(value);
         }
@@ -123,7 +137,8 @@ impl Metrics {
         let is_label = |(label, value): &(String, String)| {
             is_name(label) && label != "hook" && value.len() <= NAME_BYTES_MAX
         };
-        if !is_name(name) || !labels.iter().all(is_label) {
+        let is_taken = RESERVED.contains(&name);
+        if is_taken || !is_name(name) || !labels.iter().all(is_label) {
             self.add("sluice_hook_series_refused_total", 1, &[("hook", hook)]);
             return None;
         }
@@ -135,11 +150,7 @@ impl Metrics {
             .collect();
         let key = Key::from_parts(format!("sluice_hook_{name}"), labels);
         let series = (hook.to_owned(), key.clone());
-        let mut known = self
-            .0
-            .of_hooks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
         if known.contains(&series) {
             return Some(key);
         }
@@ -189,6 +200,7 @@ mod tests {
         metrics.add_of_hook("h", "Hits", 1.0, Vec::new());
         metrics.add_of_hook("h", "hits", 1.0, vec![("hook".into(), "other".into())]);
         metrics.add_of_hook("h", "hits", -1.0, Vec::new());
+        metrics.add_of_hook("third", "runs_total", 1.0, Vec::new());
         metrics.add_of_hook("other", "hits", 1.0, Vec::new());
         let text = metrics.render();
         assert_eq!(
@@ -197,6 +209,11 @@ mod tests {
         );
         assert!(
             text.contains("sluice_hook_series_refused_total{hook=\"h\"} 7"),
+            "{text}"
+        );
+        assert!(
+            text.contains("sluice_hook_series_refused_total{hook=\"third\"} 1")
+                && !text.contains("sluice_hook_runs_total"),
             "{text}"
         );
     }

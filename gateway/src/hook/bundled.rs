@@ -10,3 +10,6 @@ pub struct Bundled {
 }
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+/// The source of hooks that ship with the gateway, where another has its file.
+pub(super) const SOURCE: &str = "bundled";

@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::about::About;
-use super::bundled::bundled;
+use super::bundled::{SOURCE, bundled};
 use super::engine::Engine;
 use super::error::FailureKind;
 use super::ledger::StageReport;
@@ -263,6 +263,9 @@ impl Loader<'_> {
         match self.diagnostics.iter().any(is_error) {
             true => Err(self.diagnostics),
             false => {
+                for hook in &hooks {
+                    hook.probation.end_of_previous();
+                }
                 let chain = Chain {
                     hooks,
                     _kv: Some(self.kv),
@@ -338,7 +341,7 @@ impl Loader<'_> {
             });
             let built_in = || {
                 let hook = bundled().iter().find(|hook| hook.name == entry.name)?;
-                Some(Found::new("bundled".into(), Bytes::Bundled(hook.wasm)))
+                Some(Found::new(SOURCE.into(), Bytes::Bundled(hook.wasm)))
             };
             match file.or_else(built_in) {
                 Some(found) => wanted.push((entry.clone(), found)),
@@ -569,4 +572,37 @@ fn unknown_hook<'f>(
         format!(", and no `{name}.wasm` in `{}`", folder.display())
     });
     format!("no bundled hook named `{name}`{place}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::Stores;
+
+    /// The n-th version of a hook: the same code, and another custom section.
+    fn version(n: u8) -> Vec<u8> {
+        let hook = bundled().iter().find(|hook| hook.name == "force-stream");
+        let wasm = hook.expect("it is bundled").wasm;
+        [wasm, &[0, 2, 1, b'a' + n]].concat()
+    }
+
+    #[test]
+    fn of_many_versions_two_are_kept() {
+        let engine = Engine::new(Stores::rehearsal()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = Hooks {
+            folder: Some(folder.path().to_owned()),
+            ..Hooks::default()
+        };
+        let mut chain: Option<Chain> = None;
+        let mut versions = Vec::new();
+        for n in 0..4 {
+            std::fs::write(folder.path().join("it.wasm"), version(n)).unwrap();
+            let (next, _) = Chain::load(&engine, &hooks, chain.as_ref()).unwrap();
+            versions.push(Arc::downgrade(&next.hooks[0]));
+            chain = Some(next);
+        }
+        let alive: Vec<_> = versions.iter().map(|it| it.upgrade().is_some()).collect();
+        assert_eq!(alive, [false, false, true, true]);
+    }
 }

@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 use metrics::Counter;
 use serde::Serialize;
 
-use super::Stage;
 use super::error::FailureKind;
+use super::{Stage, StageSet};
 use crate::metrics::Metrics;
 
 /// Longest time that is told apart, in us: what is longer counts as this.
@@ -18,7 +18,8 @@ const TIME_US_MAX: u64 = 60_000_000;
 
 /// The books of one hook.
 pub(super) struct Ledger {
-    stages: [Page; Stage::ALL.len()],
+    /// By stage; none for those that the hook lacks.
+    pages: [Option<Page>; Stage::ALL.len()],
     memory_bytes: AtomicU64,
 }
 
@@ -30,7 +31,6 @@ struct Page {
     seconds: metrics::Histogram,
 }
 
-#[derive(Clone)]
 struct Figures {
     calls: u64,
     edits: u64,
@@ -77,24 +77,27 @@ pub struct StageReport {
 }
 
 impl Ledger {
-    pub(super) fn new(hook: &str, metrics: &Metrics) -> Self {
+    pub(super) fn new(hook: &str, stages: StageSet, metrics: &Metrics) -> Self {
+        let page = |stage: Stage| {
+            let labels = [("hook", hook), ("stage", stage.name())];
+            Page {
+                figures: Mutex::new(Figures::default()),
+                calls: metrics.counter("sluice_hook_runs_total", &labels),
+                failures: metrics.counter("sluice_hook_failures_total", &labels),
+                seconds: metrics.histogram("sluice_hook_seconds", &labels),
+            }
+        };
         Self {
-            stages: Stage::ALL.map(|stage| {
-                let labels = [("hook", hook), ("stage", stage.name())];
-                Page {
-                    figures: Mutex::new(Figures::default()),
-                    calls: metrics.counter("sluice_hook_runs_total", &labels),
-                    failures: metrics.counter("sluice_hook_failures_total", &labels),
-                    seconds: metrics.histogram("sluice_hook_seconds", &labels),
-                }
-            }),
+            pages: Stage::ALL.map(|stage| stages.has(stage).then(|| page(stage))),
             memory_bytes: AtomicU64::new(0),
         }
     }
 
     /// Write down one run.
     pub(super) fn note(&self, stage: Stage, run: &Run<'_>) {
-        let page = &self.stages[stage as usize];
+        let Some(page) = &self.pages[stage as usize] else {
+            return;
+        };
         page.calls.increment(1);
         page.seconds.record(run.took);
         if run.failure.is_some() {
@@ -127,13 +130,11 @@ impl Ledger {
 
     /// The stages that have run; `away_s` says for how long each is left alone.
     pub(super) fn report(&self, away_s: impl Fn(Stage) -> u64) -> Vec<StageReport> {
-        let reports = Stage::ALL.iter().zip(&self.stages).map(|(stage, page)| {
-            let figures = page
-                .figures
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            StageReport {
+        let pages = Stage::ALL.into_iter().zip(&self.pages);
+        let reports = pages.filter_map(|(stage, page)| {
+            let figures = &page.as_ref()?.figures;
+            let figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(StageReport {
                 stage: stage.name(),
                 calls: figures.calls,
                 edits: figures.edits,
@@ -143,8 +144,8 @@ impl Ledger {
                 p50_us: figures.times.value_at_quantile(0.5),
                 p99_us: figures.times.value_at_quantile(0.99),
                 waited_ms: figures.waited.as_millis() as u64,
-                away_s: away_s(*stage),
-            }
+                away_s: away_s(stage),
+            })
         });
         reports.filter(|report| report.calls > 0).collect()
     }
@@ -171,7 +172,11 @@ mod tests {
 
     #[test]
     fn runs_add_up() {
-        let ledger = Ledger::new("h", &Metrics::default());
+        let ledger = Ledger::new(
+            "h",
+            StageSet::from_iter([Stage::Request]),
+            &Metrics::default(),
+        );
         let trap = FailureKind::Trapped("t".into());
         for us in 1..=100 {
             ledger.note(

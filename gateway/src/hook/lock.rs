@@ -15,11 +15,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::about::Needs;
+use super::bundled::SOURCE as BUNDLED;
 use super::chain::HookInfo;
 use crate::config::{Grants, HookEntry, HostGrant, Prompt, from_yaml};
-
-/// The source of hooks that ship with the gateway.
-const BUNDLED: &str = "bundled";
 
 /// How an operator accepts what is refused.
 const ACCEPT: &str = "if it may run, accept it with `sluice hook lock`";

@@ -296,9 +296,10 @@ fn wasi(grants: &Grants) -> WasiCtx {
     wasi.build()
 }
 
-/// The cause alone: what wraps it names functions of the guest.
+/// The cause alone, on one line: what wraps it names functions of the guest.
 fn root(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string()
+    let cause = error.root_cause().to_string();
+    cause.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn cut(mut text: String) -> String {

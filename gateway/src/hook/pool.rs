@@ -50,9 +50,10 @@ impl Hook {
         module: Arc<Module>,
         previous: Option<Arc<Self>>,
     ) -> Self {
+        let stages = module.stages();
         Self {
-            stages: module.stages(),
-            ledger: Ledger::new(&terms.entry.name, &terms.services.metrics),
+            stages,
+            ledger: Ledger::new(&terms.entry.name, stages, &terms.services.metrics),
             quarantine: Default::default(),
             probation: Probation::new(previous),
             permits: Arc::new(Semaphore::new(terms.entry.limits.instances_max)),

@@ -49,6 +49,25 @@ impl Probation {
         state.previous.clone()
     }
 
+    /// Another version takes this one's place: what it would itself have gone back to
+    /// is wanted no more. Otherwise every version since the last trusted one would be
+    /// kept.
+    pub(super) fn end(&self) {
+        self.is_on.store(false, Ordering::Relaxed);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.previous = None;
+    }
+
+    /// Let go of what the version before would have gone back to.
+    pub(super) fn end_of_previous(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = state.previous.clone();
+        drop(state);
+        if let Some(previous) = previous {
+            previous.probation.end();
+        }
+    }
+
     /// It served a call.
     pub(super) fn did_well(&self) {
         if !self.is_on.load(Ordering::Relaxed) {

@@ -150,7 +150,7 @@ impl Trial {
                 }
             })
         })?;
-        run.counted(&engine.services.metrics.render());
+        run.counted(&engine.services.metrics.render_of_hooks());
         Ok(Outcome {
             parts: run.parts,
             is_good: run.is_good,
@@ -417,12 +417,12 @@ impl Run {
         });
     }
 
-    /// Note the series of `/metrics` that are hooks'.
+    /// Note what the hook counted, as `/metrics` shows it.
     fn counted(&mut self, metrics: &str) {
-        let is_of_hook = |line: &&str| line.starts_with("sluice_hook_");
+        let is_series = |line: &&str| line.starts_with("sluice_hook_");
         let mut lines: Vec<_> = metrics
             .lines()
-            .filter(is_of_hook)
+            .filter(is_series)
             .map(str::to_owned)
             .collect();
         if !lines.is_empty() {
