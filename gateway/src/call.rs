@@ -103,12 +103,7 @@ impl Call {
 
     /// Header value that reports failed hooks; none if there are none.
     pub fn hooks_header(&self) -> Option<String> {
-        let failures: Vec<_> = self
-            .session
-            .failures()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let failures = texts(self.session.failures());
         header_list(failures.len(), failures.iter().map(String::as_str))
     }
 
@@ -126,21 +121,8 @@ impl Drop for Call {
         };
         let ms = self.elapsed_ms();
         let usage = self.usage.clone().unwrap_or_default();
-        let list = |items: Vec<String>| items.join("; ");
-        let edits = list(
-            self.session
-                .edits()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        );
-        let failures = list(
-            self.session
-                .failures()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        );
+        let edits = texts(self.session.edits()).join("; ");
+        let failures = texts(self.session.failures()).join("; ");
         tracing::info!(
             call = %self.id,
             model = %self.model,
@@ -175,12 +157,6 @@ impl Call {
         let losses: Vec<_> = losses
             .map(|loss| json!({ "path": loss.path, "reason": loss.reason }))
             .collect();
-        let edits: Vec<_> = self
-            .session
-            .edits()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
         let usage = self.usage.as_ref().map(|usage| {
             json!({
                 "input_tokens": usage.input,
@@ -194,9 +170,13 @@ impl Call {
             "target": self.target, "attempts": self.attempts, "generation": self.generation,
             "outcome": outcome, "status": status, "error": error,
             "ms": ms, "first_byte_ms": self.first_byte_ms,
-            "usage": usage, "losses": losses, "edits": edits,
+            "usage": usage, "losses": losses, "edits": texts(self.session.edits()),
         })
     }
+}
+
+fn texts(items: &[impl ToString]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 /// `count; first, second, ...` in visible ASCII, cut to a header's size.

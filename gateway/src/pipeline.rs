@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage};
+use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage, tokens_of};
 
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
@@ -518,7 +518,7 @@ impl Attempt<'_> {
             model: call.model.clone(),
             stream: call.stream,
             // Until the upstream's own count comes.
-            input_estimate: sluice_codec::ir::tokens_of(call.request_bytes as u64),
+            input_estimate: tokens_of(call.request_bytes as u64),
         })))
     }
 

@@ -239,6 +239,24 @@ impl ObjectWriter {
     }
 }
 
+/// Write `members` between braces, each value by `value`.
+pub fn write_object<K: AsRef<str>, T>(
+    out: &mut Vec<u8>,
+    members: impl IntoIterator<Item = (K, T)>,
+    mut value: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'{');
+    for (i, (key, member)) in members.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_str(out, key.as_ref());
+        out.push(b':');
+        value(out, member);
+    }
+    out.push(b'}');
+}
+
 /// Write `items` between brackets, each by `item`.
 pub fn write_array<T>(
     out: &mut Vec<u8>,

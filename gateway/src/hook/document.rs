@@ -14,7 +14,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use sluice_codec::json::{Member, write_str};
+use sluice_codec::json::{Member, write_array, write_object};
 
 /// Deepest pointer that is followed, so that hostile ones end.
 const DEPTH_MAX: usize = 64;
@@ -309,27 +309,10 @@ impl Node {
         match self {
             Node::Raw(bytes) => out.extend_from_slice(bytes),
             Node::Object(members) => {
-                out.push(b'{');
-                for (i, (key, node)) in members.iter().enumerate() {
-                    if i > 0 {
-                        out.push(b',');
-                    }
-                    write_str(out, key);
-                    out.push(b':');
-                    node.write(out);
-                }
-                out.push(b'}');
+                let members = members.iter().map(|(key, node)| (key, node));
+                write_object(out, members, |out, node| node.write(out));
             }
-            Node::Array(items) => {
-                out.push(b'[');
-                for (i, node) in items.iter().enumerate() {
-                    if i > 0 {
-                        out.push(b',');
-                    }
-                    node.write(out);
-                }
-                out.push(b']');
-            }
+            Node::Array(items) => write_array(out, items, |out, node| node.write(out)),
         }
     }
 }

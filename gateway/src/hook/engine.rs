@@ -8,9 +8,8 @@ use std::time::Duration;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::cache;
-
 use super::bindings::EveryStage;
+use super::cache;
 use super::state::State;
 use super::terms::Services;
 use crate::config::HOOK_MEMORY_BYTES_CEILING;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
+use sluice_codec::ir::tokens_of;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
@@ -179,8 +180,10 @@ impl current::Host for State {
     fn measure(&mut self, name: String) -> Option<f64> {
         match name.as_str() {
             "request-bytes" => Some(self.scope.facts.as_ref()?.request_bytes as f64),
-            // Four bytes a token.
-            "input-tokens" => Some(self.scope.facts.as_ref()?.request_bytes as f64 / 4.0),
+            "input-tokens" => {
+                let bytes = self.scope.facts.as_ref()?.request_bytes;
+                Some(tokens_of(bytes as u64) as f64)
+            }
             "answer-bytes" => Some(self.scope.answer_bytes as f64),
             _ => None,
         }

@@ -17,7 +17,7 @@ use super::module::{Instance, guard};
 use super::pool::{Hook, Lease};
 use super::session::{Input, Session};
 use super::verdict::Refusal;
-use crate::config::Prompt;
+use crate::config::HookEntry;
 
 /// Whether an answer goes on.
 #[derive(Debug)]
@@ -168,11 +168,6 @@ impl Session {
         at: usize,
         events: &mut Vec<Event<'static>>,
     ) -> Result<Passed, HookError> {
-        let prompt = self.slots[self.watching[at].slot]
-            .hook
-            .entry()
-            .grants
-            .prompt;
         let watching = &mut self.watching[at];
         let wants = watching.wants;
         if !events.iter().any(|event| wants.contains(kind_of(event))) {
@@ -189,7 +184,7 @@ impl Session {
                 run.push(event);
             }
             let began = Instant::now();
-            let handled = watching.handle(&run, self.answer_bytes, prompt).await;
+            let handled = watching.handle(&run, self.answer_bytes).await;
             let hook = &self.slots[watching.slot].hook;
             watching.book(hook, began, handled.as_ref().err());
             match handled {
@@ -224,6 +219,11 @@ enum Handled {
 }
 
 impl Watching {
+    /// The hook's place in the chain.
+    fn entry(&self) -> &HookEntry {
+        &self.lease.instance.store.data().terms.entry
+    }
+
     /// Write down one batch of events, or the flush.
     fn book(&self, hook: &Hook, began: Instant, failure: Option<&FailureKind>) {
         let run = Run {
@@ -239,7 +239,6 @@ impl Watching {
         &mut self,
         run: &[Event<'static>],
         answer_bytes: u64,
-        prompt: Prompt,
     ) -> Result<Handled, FailureKind> {
         let events: Vec<_> = run.iter().map(to_wit).collect();
         let deadline = self.lease.instance.arm();
@@ -259,7 +258,7 @@ impl Watching {
         {
             wit::Action::Keep => Ok(Handled::Keep),
             wit::Action::Emit(events) => {
-                let emitted = self.emitted(events, prompt)?;
+                let emitted = self.emitted(events)?;
                 self.hold(run, &emitted)?;
                 Ok(Handled::Emit(emitted))
             }
@@ -273,7 +272,6 @@ impl Watching {
         answer_bytes: u64,
     ) -> Result<Vec<Event<'static>>, FailureKind> {
         let deadline = self.lease.instance.arm();
-        let prompt = self.lease.instance.store.data().grants().prompt;
         let Instance { store, stages, .. } = &mut self.lease.instance;
         store.data_mut().scope.answer_bytes = answer_bytes;
         let guest = stages
@@ -291,22 +289,14 @@ impl Watching {
                 .call_finish(&mut *store, self.watcher, ending),
         )
         .await?;
-        self.emitted(events, prompt)
+        self.emitted(events)
     }
 
     /// Keep count of what it holds back, or has swallowed.
     fn hold(&mut self, taken: &[Event<'_>], given: &[Event<'_>]) -> Result<(), FailureKind> {
         let said = |events: &[Event<'_>]| events.iter().map(said_bytes).sum::<usize>();
         self.held_bytes = (self.held_bytes + said(taken)).saturating_sub(said(given));
-        let most = self
-            .lease
-            .instance
-            .store
-            .data()
-            .terms
-            .entry
-            .limits
-            .held_bytes_max;
+        let most = self.entry().limits.held_bytes_max;
         if self.held_bytes > most {
             return Err(FailureKind::Invalid(format!(
                 "holds back, or swallows, more than {most} bytes of an answer"
@@ -315,20 +305,8 @@ impl Watching {
         Ok(())
     }
 
-    fn emitted(
-        &self,
-        events: Vec<wit::Event>,
-        prompt: Prompt,
-    ) -> Result<Vec<Event<'static>>, FailureKind> {
-        let most = self
-            .lease
-            .instance
-            .store
-            .data()
-            .terms
-            .entry
-            .limits
-            .output_bytes_max;
+    fn emitted(&self, events: Vec<wit::Event>) -> Result<Vec<Event<'static>>, FailureKind> {
+        let most = self.entry().limits.output_bytes_max;
         let size = |event: &wit::Event| {
             64 + event.text.as_ref().map_or(0, String::len)
                 + event.data.as_ref().map_or(0, String::len)
@@ -338,6 +316,7 @@ impl Watching {
                 "emitted more than {most} bytes at once"
             )));
         }
+        let prompt = self.entry().grants.prompt;
         let events = events.into_iter().map(|event| from_wit(event, prompt));
         events
             .collect::<Result<_, _>>()

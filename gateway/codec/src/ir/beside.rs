@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::{Delta, Kept};
 use crate::fields::{Fields, Path};
-use crate::json::{as_str, write_array, write_str};
+use crate::json::{as_str, write_array, write_object};
 
 /// The member of extras that holds it.
 pub const CHAT_MEMBERS: &str = "chat_completion";
@@ -165,16 +165,8 @@ impl<'a> Node<'a> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Object(object) => {
-                out.push(b'{');
-                for (i, (key, node)) in object.members.iter().enumerate() {
-                    if i > 0 {
-                        out.push(b',');
-                    }
-                    write_str(out, key);
-                    out.push(b':');
-                    node.write(out);
-                }
-                out.push(b'}');
+                let members = object.members.iter().map(|(key, node)| (key, node));
+                write_object(out, members, |out, node| node.write(out));
             }
             Self::Array(items) => write_array(out, items, |out, item| {
                 out.extend_from_slice(item.get().as_bytes());

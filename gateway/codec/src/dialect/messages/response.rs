@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::fields::{DecodeError, Fields, Path, required};
 use crate::ir::{Kept, Message, MessageBlock, STOP_MEMBERS, Stop, StopReason, Usage};
-use crate::json::{ObjectWriter, as_str, trimmed, write_array, write_count, write_line, write_str};
+use crate::json::{
+    ObjectWriter, as_str, trimmed, write_array, write_count, write_line, write_object, write_str,
+};
 
 /// Members of an answer that a stream gives at its end, with the stop reason.
 pub(super) const KNOWN_AT_END: [&str; 3] = ["stop_details", "container", "context_management"];
@@ -271,23 +273,15 @@ impl<'a> Folded<'a> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        for (i, (key, value)) in self.members.iter().enumerate() {
-            if i > 0 {
-                out.push(b',');
+        let members = self.members.iter().map(|(key, value)| (key, value));
+        write_object(out, members, |out, value| match value {
+            Value::Whole(text) => out.extend_from_slice(text.as_bytes()),
+            Value::Pieces(pieces) => {
+                out.push(b'"');
+                out.extend(pieces.iter().flat_map(|piece| piece.bytes()));
+                out.push(b'"');
             }
-            write_str(out, key);
-            out.push(b':');
-            match value {
-                Value::Whole(text) => out.extend_from_slice(text.as_bytes()),
-                Value::Pieces(pieces) => {
-                    out.push(b'"');
-                    out.extend(pieces.iter().flat_map(|piece| piece.bytes()));
-                    out.push(b'"');
-                }
-            }
-        }
-        out.push(b'}');
+        });
     }
 }
 
