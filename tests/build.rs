@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 /// The packages of `guests/`, where a test checks that none is missing here, and
 /// the example that needs no other toolchain.
-const GUESTS: [&str; 8] = [
+const GUESTS: [&str; 9] = [
     "guest-cap-to-seven",
     "guest-errands",
     "guest-misbehave",
+    "guest-onlooker",
     "guest-response-only",
     "guest-scripted",
     "guest-stages",

@@ -123,6 +123,7 @@ impl Drop for Call {
         let usage = self.usage.clone().unwrap_or_default();
         let edits = texts(self.session.edits()).join("; ");
         let failures = texts(self.session.failures()).join("; ");
+        let shadow = texts(self.session.shadows()).join("; ");
         tracing::info!(
             call = %self.id,
             model = %self.model,
@@ -141,6 +142,7 @@ impl Drop for Call {
             losses = self.losses_header().as_deref().unwrap_or(""),
             edits,
             hook_failures = failures,
+            shadow,
             "Call finished."
         );
         if self.session.wants(Stage::Complete) {
@@ -171,6 +173,7 @@ impl Call {
             "outcome": outcome, "status": status, "error": error,
             "ms": ms, "first_byte_ms": self.first_byte_ms,
             "usage": usage, "losses": losses, "edits": texts(self.session.edits()),
+            "shadow": texts(self.session.shadows()),
         })
     }
 }

@@ -119,6 +119,30 @@ impl Client {
     }
 }
 
+/// Ask a gateway at `url` for what it says there: its status and its text.
+pub async fn ask(url: &str, key: Option<&str>) -> Result<(u16, String), SendError> {
+    let connect = |error: reqwest::Error| SendError::Connect(causes(&error));
+    let url = Url::parse(url).map_err(|error| SendError::Connect(error.to_string()))?;
+    let client = Client::new(&Limits::default()).map_err(connect)?;
+    let client = match url.host_str().is_some_and(is_loopback) {
+        true => client.loopback,
+        false => client.outward,
+    };
+    let mut request = Request::new(Method::GET, url);
+    if let Some(key) = key {
+        insert_secret(
+            request.headers_mut(),
+            HeaderName::from_static("x-api-key"),
+            key,
+        );
+    }
+    let response = client.execute(request).await.map_err(connect)?;
+    let status = response.status().as_u16();
+    let text = response.text().await;
+    text.map(|text| (status, text))
+        .map_err(|error| SendError::Broken(causes(&error)))
+}
+
 impl Reply {
     /// The next bytes; none at the end. Cancelling the wait loses nothing.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {

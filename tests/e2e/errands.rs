@@ -99,7 +99,7 @@ async fn waiting_for_an_answer_costs_the_hook_no_time_and_running_does() {
 
     ask["spin"] = true.into();
     let grants = format!(
-        ", grants: {{ http: [\"{host}\"] }}, limits: {{ time_ms: 100, http_time_ms: 600000 }}"
+        ", trial: false, grants: {{ http: [\"{host}\"] }}, limits: {{ time_ms: 100, http_time_ms: 600000 }}"
     );
     let config = config(&grants, &ask);
     let gateway = TestGateway::with_hooks(&config, &[("errands", GUEST_ERRANDS)]).await;

@@ -13,6 +13,8 @@ mod ledger;
 mod reload;
 mod requests;
 mod sessions;
+mod shadow;
 mod stages;
 mod tidy;
 mod tools;
+mod trial;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sluice::app::{Overrides, Source};
 use sluice::cli::hook::terms::Terms;
-use sluice::cli::hook::{Report, build, inspect, list, lock, new, test};
+use sluice::cli::hook::{Report, books, build, inspect, list, lock, new, test};
 use sluice::cli::replay;
 use sluice::hook::{Stage, bundled};
 use sluice_tests::guests::{GUEST_MISBEHAVE, GUEST_SCRIPTED, GUEST_STAGES};
@@ -334,6 +334,37 @@ fn test_says_what_is_wrong_with_its_input() {
 }
 
 // === list and lock ===
+
+#[tokio::test]
+async fn list_shows_what_the_hooks_of_a_running_gateway_did() {
+    let upstream = FakeUpstream::saying("one").await;
+    let more =
+        "keys: [sk-client]\nhooks: { chain: [ { hook: cap-max-tokens, config: { max: 7 } } ] }\n";
+    let gateway = TestGateway::start(&upstream.config(more)).await;
+    let body =
+        json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "hi" }] });
+    let headers = [("x-api-key", "sk-client")];
+    let answer = gateway
+        .client()
+        .post("/v1/messages", &headers, body.to_string())
+        .await;
+    assert_eq!(answer.text(), "one");
+    let url = gateway.url();
+    let listed = tokio::task::spawn_blocking(move || {
+        (
+            books::books(&url, Some("sk-client")),
+            books::books(&url, None),
+        )
+    });
+    let (listed, refused) = listed.await.expect("no panic");
+    let text = listed.expect("the key is right").text;
+    assert!(text.starts_with("cap-max-tokens (bundled)"), "{text}");
+    assert!(
+        text.contains("on-upstream-request   1 calls, 1 edits"),
+        "{text}"
+    );
+    assert!(refused.is_err_and(|why| why.contains("answered 401")));
+}
 
 const CHAIN: &str = "hooks: { chain: [ { hook: scripted, match: { models: [m] }, grants: { prompt: read } }, inject-usage ] }\n";
 

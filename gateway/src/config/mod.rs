@@ -458,6 +458,10 @@ pub struct HookEntry {
     pub hold_streams: bool,
     /// Whether instances serve one call after the other.
     pub isolation: Isolation,
+    /// Whether what it decides is done.
+    pub mode: Mode,
+    /// Whether it must stand a trial call before it is let in.
+    pub trial: bool,
     /// What it may see and change.
     pub grants: Grants,
     /// Where it is written, for messages: `sluice.yaml:12: hooks.chain[0]`.
@@ -476,6 +480,8 @@ impl HookEntry {
             on_failure: None,
             hold_streams: false,
             isolation: Isolation::default(),
+            mode: Mode::default(),
+            trial: true,
             grants: Grants::default(),
             place: place.into(),
         }
@@ -553,6 +559,29 @@ pub enum Isolation {
     Reuse,
     /// Every call, at every stage, has a fresh instance.
     Call,
+}
+
+/// Whether what a hook decides is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is.
+    #[default]
+    Act,
+    /// It is written down, and nothing else.
+    Shadow,
+    /// As in the shadow, on a call of the gateway's own at load.
+    Trial,
+}
+
+impl Mode {
+    /// Its name, for hooks and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+            Self::Shadow => "shadow",
+            Self::Trial => "trial",
+        }
+    }
 }
 
 /// What a hook may see and change; nothing by default.

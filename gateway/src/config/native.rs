@@ -9,7 +9,7 @@ use super::document::Node;
 use super::variables::Environment;
 use super::{
     Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Kv,
-    KvStore, Limits, Match, Models, OnFailure, OnLoss, Prompt, Route, Target, Upstream,
+    KvStore, Limits, Match, Mode, Models, OnFailure, OnLoss, Prompt, Route, Target, Upstream,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
@@ -40,7 +40,7 @@ pub(super) mod settings {
     pub(in crate::config) const TARGET: [&str; 2] = ["upstream", "model"];
     pub(in crate::config) const HOOKS: [&str; 3] = ["folder", "kv", "chain"];
     pub(in crate::config) const KV: [&str; 4] = ["store", "path", "url", "bytes_max"];
-    pub(in crate::config) const ENTRY: [&str; 9] = [
+    pub(in crate::config) const ENTRY: [&str; 11] = [
         "hook",
         "enabled",
         "match",
@@ -49,6 +49,8 @@ pub(super) mod settings {
         "on_failure",
         "hold_streams",
         "isolation",
+        "mode",
+        "trial",
         "grants",
     ];
     pub(in crate::config) const MATCH: [&str; 2] = ["models", "upstreams"];
@@ -510,6 +512,7 @@ fn entry(node: &Node<'_>, upstreams: &[String]) -> Option<HookEntry> {
     };
     let policies = [("skip", OnFailure::Skip), ("refuse", OnFailure::Refuse)];
     let isolations = [("reuse", Isolation::Reuse), ("call", Isolation::Call)];
+    let modes = [("act", Mode::Act), ("shadow", Mode::Shadow)];
     let flag =
         |name: &str, default: bool| members.get(name).and_then(Node::flag).unwrap_or(default);
     Some(HookEntry {
@@ -528,6 +531,11 @@ fn entry(node: &Node<'_>, upstreams: &[String]) -> Option<HookEntry> {
             .get("isolation")
             .and_then(|node| node.choice(&isolations))
             .unwrap_or_default(),
+        mode: members
+            .get("mode")
+            .and_then(|node| node.choice(&modes))
+            .unwrap_or_default(),
+        trial: flag("trial", true),
         grants: members.get("grants").map(grants).unwrap_or_default(),
         ..HookEntry::named(name.text()?, node.place())
     })

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::about::About;
@@ -19,6 +19,7 @@ use super::ledger::StageReport;
 use super::lock::Lock;
 use super::module::Module;
 use super::pool::Hook;
+use super::rehearsal::rehearse;
 use super::session::{Facts, Session};
 use super::terms::Terms;
 use super::{Stage, StageSet};
@@ -57,7 +58,7 @@ pub struct HookInfo {
 }
 
 /// A hook's books, to be shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct HookReport {
     /// Its name.
     pub name: String,
@@ -65,6 +66,8 @@ pub struct HookReport {
     pub source: String,
     /// SHA-256 of the bytes that run, in hex.
     pub digest: String,
+    /// `act`, or `shadow` if what it decides is only written down.
+    pub mode: String,
     /// Whether those are the version before, because the new one crashed.
     pub rolled_back: bool,
     /// Most memory that one instance had, in bytes.
@@ -194,6 +197,7 @@ impl Chain {
                 name: hook.entry().name.clone(),
                 source: effective.source.clone(),
                 digest: effective.digest.clone(),
+                mode: hook.entry().mode.name().into(),
                 rolled_back: !Arc::ptr_eq(hook, &effective),
                 memory_bytes: effective.ledger.memory_bytes(),
                 stages: effective
@@ -505,8 +509,8 @@ impl Found {
     }
 }
 
-/// Start one instance, as a call would, and keep it warm: what keeps the hook from
-/// running under its entry.
+/// Start one instance, as a call would, keep it warm, and try the hook out: what
+/// keeps it from running under its entry.
 ///
 /// What it says of itself is asked of an instance that was not configured, so that
 /// a config its schema refuses is refused in the schema's words.
@@ -527,7 +531,16 @@ fn begin(hook: &Arc<Hook>) -> Result<Vec<String>, FailureKind> {
         }
         let lease = hook.lease().await?;
         hook.release(lease);
-        Ok(Vec::new())
+        if !hook.entry().trial {
+            return Ok(Vec::new());
+        }
+        let failed = rehearse(hook).await;
+        let complaint = failed.map(|(stage, kind)| {
+            format!(
+                "{kind} in the trial call, in {stage}; mend it, or let it in with `trial: false`"
+            )
+        });
+        Ok(complaint.into_iter().collect())
     })
 }
 

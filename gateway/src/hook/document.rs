@@ -167,10 +167,10 @@ impl Document {
         std::mem::take(&mut self.notes)
     }
 
-    /// Forget the staged edits.
-    pub fn rollback(&mut self) {
+    /// Forget the staged edits; what they were.
+    pub fn rollback(&mut self) -> Vec<EditNote> {
         self.staged = None;
-        self.notes.clear();
+        std::mem::take(&mut self.notes)
     }
 
     /// Whether any edit stands.

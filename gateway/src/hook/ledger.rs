@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use metrics::Counter;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::FailureKind;
 use super::{Stage, StageSet};
@@ -52,10 +52,10 @@ pub(super) struct Run<'r> {
 }
 
 /// A stage's figures, to be shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct StageReport {
     /// The stage.
-    pub stage: &'static str,
+    pub stage: String,
     /// How often it ran.
     pub calls: u64,
     /// Changes to bodies and headers.
@@ -135,7 +135,7 @@ impl Ledger {
             let figures = &page.as_ref()?.figures;
             let figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
             Some(StageReport {
-                stage: stage.name(),
+                stage: stage.name().into(),
                 calls: figures.calls,
                 edits: figures.edits,
                 traps: figures.traps,
@@ -204,7 +204,7 @@ mod tests {
             ..report[0].clone()
         };
         let expected = StageReport {
-            stage: "on-request",
+            stage: "on-request".into(),
             calls: 100,
             edits: 200,
             traps: 1,

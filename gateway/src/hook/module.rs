@@ -32,7 +32,7 @@ const HANDLES_MAX: usize = 1_024;
 
 /// Time for an instance to begin and read its configuration, in ms: an
 /// interpreter's takes a hundred times longer than its calls.
-const START_MS: u64 = 2_000;
+pub(super) const START_MS: u64 = 2_000;
 
 /// How long a guest's deadline may go unnoticed: two ticks of the engine.
 const GRACE: Duration = Duration::from_millis(20);

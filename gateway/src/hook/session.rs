@@ -17,11 +17,12 @@ use super::error::{FailureKind, HookError};
 use super::ledger::Run;
 use super::module::Instance;
 use super::pool::Hook;
+use super::shadow::{SHADOWS_MAX, Shadow};
 use super::state::Notes;
 use super::verdict::{self, Verdict};
 use super::watch::Watching;
 use super::{Stage, StageSet};
-use crate::config::OnFailure;
+use crate::config::{Mode, OnFailure};
 
 /// Host functions only borrow what a stage is shown.
 const TAKEN_BACK: &str = "a stage's input comes back from it";
@@ -86,10 +87,34 @@ pub(super) struct Input {
     pub(super) document: Option<Document>,
     /// Headers of the message at hand; none for the client's own.
     pub(super) headers: Option<HeaderMap>,
+    /// What the hook that ran last changed in them.
+    header_notes: Vec<EditNote>,
     pub(super) attributes: Vec<(&'static str, String)>,
     pub(super) targets: Vec<TargetFacts>,
     /// What may be changed.
     pub(super) editable: Editable,
+}
+
+impl Input {
+    /// Write down `edits` of headers, and do them if they are to take effect.
+    fn take_headers(&mut self, edits: Vec<(HeaderName, Option<HeaderValue>)>, is_acting: bool) {
+        let Some(headers) = &mut self.headers else {
+            return;
+        };
+        let word = |is_set: bool| if is_set { "set" } else { "none" };
+        for (name, value) in edits {
+            self.header_notes.push(EditNote {
+                pointer: format!("header {name}"),
+                before: word(headers.contains_key(&name)).into(),
+                after: word(value.is_some()).into(),
+            });
+            match value {
+                _ if !is_acting => None,
+                Some(value) => headers.insert(name, value),
+                None => headers.remove(name),
+            };
+        }
+    }
 }
 
 /// What a stage may change.
@@ -140,6 +165,7 @@ pub struct Session {
     pub(super) answer_bytes: u64,
     edits: Vec<Edit>,
     failures: Vec<HookFailure>,
+    shadows: Vec<Shadow>,
 }
 
 impl fmt::Debug for Session {
@@ -212,6 +238,11 @@ impl Session {
     /// Every failure that the call went on after.
     pub fn failures(&self) -> &[HookFailure] {
         &self.failures
+    }
+
+    /// What hooks in the shadow would have done so far.
+    pub fn shadows(&self) -> &[Shadow] {
+        &self.shadows
     }
 
     pub(super) fn active(&self, stage: Stage) -> impl DoubleEndedIterator<Item = usize> {
@@ -366,46 +397,73 @@ impl Session {
             order.reverse();
         }
         for at in order {
-            let (began, edits) = (Instant::now(), self.edits.len());
+            let began = Instant::now();
             let (result, waited) = self.run_one(stage, at, input).await;
             let is_next = matches!(result, Ok(Verdict::Next));
-            self.settle(stage, at, input, is_next);
             let run = Run {
                 took: began.elapsed(),
                 waited,
-                edits: self.edits.len() - edits,
+                edits: self.settle(stage, at, input, is_next),
                 failure: result.as_ref().err(),
             };
             self.slots[at].hook.book(stage, &run);
             match result {
                 Ok(Verdict::Next) => {}
-                Ok(verdict) => return Ok(verdict),
+                Ok(verdict) if self.is_acting(at) => return Ok(verdict),
+                Ok(verdict) => self.decided(at, stage, verdict.to_string()),
                 Err(kind) => self.failed(at, stage, kind)?,
             }
         }
         Ok(Verdict::Next)
     }
 
-    /// Edits take effect when their hook says `next`.
-    fn settle(&mut self, stage: Stage, at: usize, input: &mut Input, is_next: bool) {
-        let Some(document) = &mut input.document else {
-            return;
-        };
-        if !is_next {
-            document.rollback();
-            return;
+    /// Edits take effect when their hook says `next`, and is not in the shadow. How
+    /// many there were.
+    fn settle(&mut self, stage: Stage, at: usize, input: &mut Input, is_next: bool) -> usize {
+        let is_acting = self.is_acting(at);
+        let mut notes = std::mem::take(&mut input.header_notes);
+        if let Some(document) = &mut input.document {
+            match (is_next, is_acting) {
+                (true, true) => notes.append(&mut document.commit()),
+                (true, false) => notes.append(&mut document.rollback()),
+                (false, _) => drop(document.rollback()),
+            }
         }
         let hook = &self.slots[at].hook.entry().name;
-        let notes = document.commit().into_iter();
-        self.edits.extend(notes.map(|note| Edit {
+        let count = notes.len();
+        let edits = notes.into_iter().map(|note| Edit {
             hook: hook.clone(),
             stage,
             note,
-        }));
+        });
+        if is_acting {
+            self.edits.extend(edits);
+        } else {
+            let room = SHADOWS_MAX.saturating_sub(self.shadows.len());
+            self.shadows.extend(edits.map(Shadow::Edited).take(room));
+        }
+        count
     }
 
-    /// One hook at one stage, and how long it waited for the host. Its header edits are applied if it says `next`;
-    /// its body edits are staged in the document.
+    /// Whether what the hook decides is done.
+    pub(super) fn is_acting(&self, at: usize) -> bool {
+        self.slots[at].hook.entry().mode == Mode::Act
+    }
+
+    /// A hook in the shadow would have done this.
+    pub(super) fn decided(&mut self, at: usize, stage: Stage, what: String) {
+        let hook = self.slots[at].hook.entry().name.clone();
+        self.shadowed(Shadow::Decided { hook, stage, what });
+    }
+
+    fn shadowed(&mut self, shadow: Shadow) {
+        if self.shadows.len() < SHADOWS_MAX {
+            self.shadows.push(shadow);
+        }
+    }
+
+    /// One hook at one stage, and how long it waited for the host. Its body edits are
+    /// staged in the document; its header edits are applied if it says `next`.
     async fn run_one(
         &mut self,
         stage: Stage,
@@ -423,9 +481,9 @@ impl Session {
         let scope = &mut lease.instance.store.data_mut().scope;
         std::mem::swap(&mut scope.input, input);
         self.slots[at].notes = std::mem::take(&mut scope.notes);
-        if let (Ok(Verdict::Next), Some(headers)) = (&result, &mut input.headers) {
+        if matches!(result, Ok(Verdict::Next)) {
             let edits = std::mem::take(&mut scope.header_edits);
-            self.apply_headers(at, stage, edits, headers);
+            input.take_headers(edits, self.is_acting(at));
         }
         if !matches!(
             result,
@@ -446,35 +504,6 @@ impl Session {
         std::mem::swap(&mut scope.input, input);
     }
 
-    fn apply_headers(
-        &mut self,
-        at: usize,
-        stage: Stage,
-        edits: Vec<(HeaderName, Option<HeaderValue>)>,
-        headers: &mut HeaderMap,
-    ) {
-        let hook = self.slots[at].hook.entry().name.clone();
-        for (name, value) in edits {
-            let pointer = format!("header {name}");
-            let after = if value.is_some() { "set" } else { "none" };
-            let before = match value {
-                Some(value) => headers.insert(name, value),
-                None => headers.remove(name),
-            };
-            let before = if before.is_some() { "set" } else { "none" };
-            let note = EditNote {
-                pointer,
-                before: before.into(),
-                after: after.into(),
-            };
-            self.edits.push(Edit {
-                hook: hook.clone(),
-                stage,
-                note,
-            });
-        }
-    }
-
     /// A hook failed: an error under the policy `refuse`, a record otherwise.
     pub(super) fn failed(
         &mut self,
@@ -483,6 +512,11 @@ impl Session {
         kind: FailureKind,
     ) -> Result<(), HookError> {
         let entry = self.slots[at].hook.entry();
+        if entry.mode != Mode::Act {
+            let hook = entry.name.clone();
+            self.shadowed(Shadow::Failed { hook, stage, kind });
+            return Ok(());
+        }
         let policy = entry.on_failure.unwrap_or_else(|| stage.on_failure());
         let error = HookError {
             hook: entry.name.clone(),

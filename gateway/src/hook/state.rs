@@ -161,6 +161,7 @@ impl current::Host for State {
         let attempt = self.scope.attempt.as_ref();
         match name.as_str() {
             "id" => Some(facts.id.clone()),
+            "mode" => Some(self.terms.entry.mode.name().to_owned()),
             "dialect" => Some(facts.dialect.to_owned()),
             "model" => Some(facts.model.clone()),
             "stream" => Some(facts.stream.to_string()),

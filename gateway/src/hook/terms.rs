@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::module::START_MS;
 use super::outbound::Outbound;
-use crate::config::HookEntry;
-use crate::kv::Store;
+use crate::config::{HookEntry, KV_MEMORY_BYTES_MAX, Mode};
+use crate::kv::{Memory, Store};
 use crate::metrics::Metrics;
 
 /// Lines a second that one hook may write into the log: enough for one a call of
@@ -61,6 +62,21 @@ struct Lines {
 }
 
 impl Terms {
+    /// Terms for a trial call: what the hook keeps, counts, sends and writes goes
+    /// nowhere, and it has the time of a start.
+    pub(super) fn of_trial(entry: &HookEntry) -> Self {
+        let mut entry = entry.clone();
+        entry.mode = Mode::Trial;
+        entry.limits.time_ms = entry.limits.time_ms.max(START_MS);
+        entry.grants.http.clear();
+        let services = Services {
+            runtime: None,
+            ..Services::default()
+        };
+        let kv = Memory::new(KV_MEMORY_BYTES_MAX as usize);
+        Self::new(entry, services, Arc::new(kv))
+    }
+
     pub(super) fn new(entry: HookEntry, services: Services, kv: Arc<dyn Store>) -> Self {
         let config = if entry.config.is_null() {
             "{}".to_owned()
@@ -84,6 +100,9 @@ impl Terms {
     /// Whether one more line may be written now. What was dropped is told once
     /// there is room again.
     pub(super) fn may_write_line(&self) -> bool {
+        if self.entry.mode == Mode::Trial {
+            return false;
+        }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.since.elapsed() >= Duration::from_secs(1) {
             if lines.dropped > 0 {
@@ -112,7 +131,6 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kv::Memory;
 
     #[test]
     fn a_flood_of_lines_is_dammed() {

@@ -1,5 +1,7 @@
 //! What stages decide, of all stages in one type.
 
+use std::fmt;
+
 use super::Stage;
 use super::bindings::exports::sluice::hooks as exports;
 use super::bindings::sluice::hooks::types;
@@ -25,6 +27,22 @@ pub enum Verdict {
     Reroute(String),
     /// The request has so many tokens.
     Count(u64),
+}
+
+impl fmt::Display for Verdict {
+    /// In short, without a word of the conversation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Next => f.write_str("next"),
+            Self::Reply(_) => f.write_str("reply"),
+            Self::Refuse(Refusal { status, code, .. }) => write!(f, "refuse {status} `{code}`"),
+            Self::SkipTarget(_) => f.write_str("skip-target"),
+            Self::Retry(ms) => write!(f, "retry after {ms} ms"),
+            Self::Choose(targets) => write!(f, "choose {targets:?}"),
+            Self::Reroute(model) => write!(f, "reroute to `{model}`"),
+            Self::Count(tokens) => write!(f, "count {tokens}"),
+        }
+    }
 }
 
 /// An answer in the model's place.

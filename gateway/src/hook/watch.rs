@@ -13,6 +13,7 @@ use super::bindings::exports::sluice::hooks::on_stream as wit;
 use super::error::{FailureKind, HookError};
 use super::events::{from_wit, kind_of, said_bytes, to_wit, visible};
 use super::ledger::Run;
+use super::lines::event_to_line;
 use super::module::{Instance, guard};
 use super::pool::{Hook, Lease};
 use super::session::{Input, Session};
@@ -45,6 +46,12 @@ pub(super) struct Watching {
     wants: wit::Kinds,
     /// Bytes of what was said that it took in and has not given out.
     held_bytes: usize,
+    /// Whether what it puts out takes the place of what it was shown.
+    is_acting: bool,
+    /// Events that it was shown; in the shadow, those of them that it would have
+    /// replaced.
+    shown: usize,
+    replaced: usize,
 }
 
 impl Session {
@@ -93,6 +100,9 @@ impl Session {
             watcher,
             wants,
             held_bytes: 0,
+            is_acting: self.is_acting(at),
+            shown: 0,
+            replaced: 0,
         }))
     }
 
@@ -133,7 +143,11 @@ impl Session {
             let hook = &self.slots[watching.slot].hook;
             watching.book(hook, began, flushed.as_ref().err());
             let mut flushed = match flushed {
-                Ok(flushed) => flushed,
+                Ok(flushed) if watching.is_acting => flushed,
+                Ok(_) => {
+                    self.left_shadow(&watching);
+                    Vec::new()
+                }
                 Err(kind) => {
                     self.failed(watching.slot, Stage::Stream, kind)?;
                     continue;
@@ -189,8 +203,22 @@ impl Session {
             watching.book(hook, began, handled.as_ref().err());
             match handled {
                 Ok(Handled::Keep) => events.append(&mut run),
-                Ok(Handled::Emit(mut emitted)) => events.append(&mut emitted),
-                Ok(Handled::End(refusal)) => return Ok(Passed::Ended(refusal)),
+                Ok(Handled::Emit(mut emitted)) if watching.is_acting => events.append(&mut emitted),
+                Ok(Handled::End(refusal)) if watching.is_acting => {
+                    return Ok(Passed::Ended(refusal));
+                }
+                Ok(Handled::Emit(emitted)) => {
+                    watching.count(&run, &emitted);
+                    events.append(&mut run);
+                }
+                Ok(Handled::End(_)) => {
+                    events.append(&mut run);
+                    events.extend(rest);
+                    let watching = self.watching.remove(at);
+                    self.left_shadow(&watching);
+                    self.decided(watching.slot, Stage::Stream, "end".into());
+                    return Ok(Passed::Dropped);
+                }
                 Err(kind) => {
                     events.append(&mut run);
                     events.extend(rest);
@@ -201,6 +229,20 @@ impl Session {
             }
         }
         Ok(Passed::On)
+    }
+
+    /// A watcher in the shadow is done: what it would have done to the answer.
+    fn left_shadow(&mut self, watching: &Watching) {
+        let Watching {
+            shown,
+            replaced,
+            slot,
+            ..
+        } = watching;
+        if *replaced > 0 {
+            let what = format!("replace {replaced} of {shown} events");
+            self.decided(*slot, Stage::Stream, what);
+        }
     }
 }
 
@@ -235,11 +277,19 @@ impl Watching {
         hook.book(Stage::Stream, &run);
     }
 
+    /// In the shadow: what it would have made of `run`.
+    fn count(&mut self, run: &[Event<'_>], emitted: &[Event<'_>]) {
+        let same = |(a, b): (&Event<'_>, &Event<'_>)| event_to_line(a) == event_to_line(b);
+        let kept = run.iter().zip(emitted).filter(|pair| same(*pair)).count();
+        self.replaced += run.len().max(emitted.len()) - kept;
+    }
+
     async fn handle(
         &mut self,
         run: &[Event<'static>],
         answer_bytes: u64,
     ) -> Result<Handled, FailureKind> {
+        self.shown += run.len();
         let events: Vec<_> = run.iter().map(to_wit).collect();
         let deadline = self.lease.instance.arm();
         let Instance { store, stages, .. } = &mut self.lease.instance;

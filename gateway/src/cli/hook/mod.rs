@@ -3,6 +3,7 @@
 //!
 //! Every command is a function from plain inputs to a [`Report`]; one place prints.
 
+pub mod books;
 pub mod build;
 pub(super) mod difference;
 mod facts;
@@ -62,8 +63,18 @@ pub(super) enum Command {
     /// Exit code 1 if the hook does not load, fails, or does not do what the golden
     /// file says. A refusal is no failure.
     Test(test::Arguments),
-    /// List the chain as `serve` would load it.
-    List(Place),
+    /// List the chain as `serve` would load it, or what that of a running gateway did.
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// A gateway that runs: its hooks, their times, edits and failures, in place
+        /// of those of a file.
+        #[arg(long, value_name = "URL")]
+        gateway: Option<String>,
+        /// A key of its clients, if it has any.
+        #[arg(long, env = "SLUICE_KEY", hide_env_values = true)]
+        key: Option<String>,
+    },
     /// Write `hooks.lock` beside the config file: from then on nothing else runs.
     ///
     /// It holds each hook's name, digest and grants. A running gateway refuses a
@@ -103,7 +114,16 @@ pub(super) fn run(command: Command) -> Result<Report, String> {
         Command::Build(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
         Command::Test(arguments) => arguments.run(),
-        Command::List(place) => list::list(place.source(), place.overrides()),
+        Command::List {
+            place,
+            gateway: None,
+            ..
+        } => list::list(place.source(), place.overrides()),
+        Command::List {
+            gateway: Some(url),
+            key,
+            ..
+        } => books::books(&url, key.as_deref()),
         Command::Lock(place) => lock::lock(place.config.as_deref(), place.overrides()),
     }
 }

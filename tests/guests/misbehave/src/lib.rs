@@ -9,6 +9,8 @@ use sluice_hook_sdk::{Action, Call, Event, Failure, Hook, Kinds, Verdict, Watche
 pub struct Misbehave {
     stage: String,
     act: String,
+    /// Also in the call on which a gateway tries hooks out.
+    in_trial: bool,
 }
 
 impl Default for Misbehave {
@@ -17,6 +19,7 @@ impl Default for Misbehave {
         Self {
             stage: "on-upstream-request".into(),
             act: "loop".into(),
+            in_trial: false,
         }
     }
 }
@@ -43,8 +46,8 @@ impl Hook for Misbehave {
         self.act("on-response", call)
     }
 
-    fn on_stream(&self, _call: &mut Call<'_>) -> Result<Option<Box<dyn Watcher>>, Failure> {
-        if self.stage == "on-stream" {
+    fn on_stream(&self, call: &mut Call<'_>) -> Result<Option<Box<dyn Watcher>>, Failure> {
+        if self.stage == "on-stream" && !self.is_good(call) {
             Ok(Some(Box::new(self.clone())))
         } else {
             Ok(None)
@@ -53,8 +56,13 @@ impl Hook for Misbehave {
 }
 
 impl Misbehave {
+    /// Whether it is being tried out, and good as long as that lasts.
+    fn is_good(&self, call: &Call<'_>) -> bool {
+        !self.in_trial && call.attribute("mode").as_deref() == Some("trial")
+    }
+
     fn act(&self, stage: &str, call: &mut Call<'_>) -> Result<Verdict, Failure> {
-        if self.stage != stage {
+        if self.stage != stage || self.is_good(call) {
             return Ok(Verdict::Next);
         }
         match self.act.as_str() {

@@ -82,6 +82,9 @@ impl Hook for Stages {
     }
 
     fn on_complete(&self, call: &mut Call<'_>) -> Result<(), Failure> {
+        for what in call.get::<Vec<String>>("/shadow")?.unwrap_or_default() {
+            call.count("shadows", 1.0, &[("what", what)]);
+        }
         if self.count {
             let outcome: Option<String> = call.get("/outcome")?;
             let tokens: Option<f64> = call.get("/usage/output_tokens")?;
