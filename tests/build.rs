@@ -14,6 +14,7 @@ const GUESTS: [&str; 9] = [
     "guest-scripted",
     "guest-stages",
     "guest-tuesday",
+    "guest-versioned",
     "redact-rust",
 ];
 
