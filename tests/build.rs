@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// The packages of `guests/`, where a test checks that none is missing here, and
 /// the example that needs no other toolchain.
-const GUESTS: [&str; 9] = [
+const GUESTS: [&str; 10] = [
     "guest-cap-to-seven",
     "guest-errands",
     "guest-misbehave",
@@ -14,6 +14,7 @@ const GUESTS: [&str; 9] = [
     "guest-scripted",
     "guest-stages",
     "guest-tuesday",
+    "guest-versioned",
     "redact-rust",
 ];
 

@@ -23,7 +23,7 @@ use crate::answer::{Answer, Terms};
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat, Decoded, Recipient};
 use crate::config::{OnLoss, Route, Upstream};
-use crate::error::Error;
+use crate::error::{Error, Origin};
 use crate::exits::{self, Reply, Served, Serving};
 use crate::hook::{self, AttemptFacts, Document, Facts, FailureFacts, Stage, TargetFacts, Verdict};
 use crate::provider::{Accent, Dialect};
@@ -330,7 +330,8 @@ enum After {
     Fail(Error),
 }
 
-/// Hooks on an error, and what they make of it.
+/// Hooks on an error, and what they make of it. What a hook decided is no failure: its
+/// refusal is final, or one hook could undo what another one guards.
 async fn failure_hooks(call: &mut Call, error: Error, has_next: bool) -> Result<After, Error> {
     let goes_on = error.try_next && has_next;
     let undisturbed = |error| {
@@ -340,7 +341,7 @@ async fn failure_hooks(call: &mut Call, error: Error, has_next: bool) -> Result<
             After::Fail(error)
         }
     };
-    if !call.session.wants(Stage::Error) {
+    if error.origin == Origin::Hook || !call.session.wants(Stage::Error) {
         return Ok(undisturbed(error));
     }
     let facts = FailureFacts {

@@ -145,8 +145,9 @@ pub trait Hook: DeserializeOwned {
         Ok(Verdict::Next)
     }
 
-    /// When an attempt, or the call, has failed. The body is the error in the
-    /// inner form; edits are what the client reads.
+    /// When an attempt, or the call, has failed; what a hook refuses is final, and is
+    /// not shown here. The body is the error in the inner form; edits are what the
+    /// client reads.
     fn on_error(&self, _call: &mut Call<'_>) -> Result<Verdict, Failure> {
         Ok(Verdict::Next)
     }

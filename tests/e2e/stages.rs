@@ -1,7 +1,7 @@
 //! The stages around a call: routes, statuses, errors, records, counts, lists.
 
 use serde_json::{Value, json};
-use sluice_tests::guests::GUEST_STAGES;
+use sluice_tests::guests::{GUEST_SCRIPTED, GUEST_STAGES};
 use sluice_tests::{FakeUpstream, Script, TestGateway};
 
 /// An upstream that first answers with each of `statuses`, and then says "ok".
@@ -130,6 +130,32 @@ async fn on_error_hears_of_calls_that_never_had_a_target() {
         said.starts_with("so (404, client, fail: model `unknown`"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn what_a_hook_refuses_is_final() {
+    for stage in ["on-request", "on-upstream-request", "on-response"] {
+        let upstream = failing(&[]).await;
+        let config = upstream.config(&format!(
+            "hooks:
+  chain:
+    - {{ hook: scripted, config: {{ stage: {stage}, refuse: 451 }} }}
+    - {{ hook: stages, grants: {{ kv: true }}, config: {{ reword: so, on_error: reply }} }}
+"
+        ));
+        let hooks = [("scripted", GUEST_SCRIPTED), ("stages", GUEST_STAGES)];
+        let gateway = TestGateway::with_hooks(&config, &hooks).await;
+        // A stream has no whole answer to refuse.
+        for stream in [false, stage.ends_with("request")] {
+            let answer = gateway.client().ask("m", stream).await;
+            let said = answer.json()["error"]["message"].clone();
+            assert_eq!(
+                (answer.status, said.as_str()),
+                (451, Some("refused as scripted")),
+                "{stage}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -170,6 +170,21 @@ not run: on-upstream-request, on-stream, on-response",
 }
 
 #[test]
+fn test_shows_what_a_hook_wrote_before_it_trapped() {
+    let config = json!({ "stage": "on-request", "act": "trap" }).to_string();
+    let file = Path::new(GUEST_MISBEHAVE);
+    let report = try_hook(file, terms(&config, &[]), |_| {});
+    let said = report.text.lines().next().unwrap_or("");
+    assert!(
+        said.starts_with("on-request: failed, it trapped (")
+            && said.contains("and wrote: ")
+            && said.contains("as told"),
+        "{said}"
+    );
+    assert!(!report.is_good);
+}
+
+#[test]
 fn test_shows_what_comes_out_of_a_stream() {
     let hold = json!({ "stream": "hold" });
     let stream = |arguments: &mut test::Arguments| {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::about::About;
 use super::bundled::{SOURCE, bundled};
 use super::engine::Engine;
-use super::error::FailureKind;
+use super::error::{FailureKind, Trap};
 use super::ledger::StageReport;
 use super::lock::Lock;
 use super::module::Module;
@@ -474,7 +474,7 @@ impl Loader<'_> {
             Err(why) => {
                 let why = match why {
                     FailureKind::Reported(wrong) => format!("refuses its config: {wrong}"),
-                    other => format!("does not start: it {other}"),
+                    other => format!("does not start: it {}", other.in_full()),
                 };
                 self.say(Severity::Error, &place, format!("hook `{name}` {why}"));
             }
@@ -518,7 +518,12 @@ fn begin(hook: &Arc<Hook>) -> Result<Vec<String>, FailureKind> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
-    let runtime = runtime.map_err(|error| FailureKind::Trapped(error.to_string()))?;
+    let runtime = runtime.map_err(|error| {
+        FailureKind::Trapped(Trap {
+            cause: error.to_string(),
+            ..Trap::default()
+        })
+    })?;
     runtime.block_on(async {
         if let Some(about) = hook.module.describe(&hook.terms).await? {
             let complaints = match About::parse(&about) {

@@ -33,7 +33,36 @@ pub enum FailureKind {
     /// It ran longer than its time, in ms.
     TimedOut(u64),
     /// It trapped: a panic, a bad access, memory or stack beyond the limit.
-    Trapped(String),
+    Trapped(Trap),
+}
+
+/// A trap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trap {
+    /// What the engine says.
+    pub cause: String,
+    /// What the hook wrote to its standard output and error before, the last of
+    /// it. For operators alone: it may quote a prompt.
+    pub words: String,
+}
+
+impl FailureKind {
+    /// What the hook wrote before it trapped; empty if that is unknown.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Trapped(trap) => &trap.words,
+            _ => "",
+        }
+    }
+
+    /// The failure with the hook's own words: for whoever runs the hook, and for no
+    /// client.
+    pub fn in_full(&self) -> String {
+        match self.words() {
+            "" => self.to_string(),
+            words => format!("{self}, and wrote: {words}"),
+        }
+    }
 }
 
 impl fmt::Display for FailureKind {
@@ -44,7 +73,7 @@ impl fmt::Display for FailureKind {
             Self::Invalid(what) => write!(f, "broke the interface ({what})"),
             Self::Reported(what) => write!(f, "reported a failure ({what})"),
             Self::TimedOut(ms) => write!(f, "exceeded {ms} ms"),
-            Self::Trapped(what) => write!(f, "trapped ({what})"),
+            Self::Trapped(trap) => write!(f, "trapped ({})", trap.cause),
         }
     }
 }

@@ -168,6 +168,7 @@ impl Default for Figures {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::Trap;
     use super::*;
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
             StageSet::from_iter([Stage::Request]),
             &Metrics::default(),
         );
-        let trap = FailureKind::Trapped("t".into());
+        let trap = FailureKind::Trapped(Trap::default());
         for us in 1..=100 {
             ledger.note(
                 Stage::Request,

@@ -39,6 +39,7 @@ mod state;
 mod terms;
 mod verdict;
 mod watch;
+mod words;
 
 use std::fmt;
 
@@ -49,7 +50,7 @@ pub use bundled::{Bundled, bundled};
 pub use chain::{Chain, HookInfo, HookReport};
 pub use document::{Document, EditNote, PointerError};
 pub use engine::Engine;
-pub use error::{FailureKind, HookError};
+pub use error::{FailureKind, HookError, Trap};
 pub use inspect::Inspection;
 pub use ledger::StageReport;
 pub use lines::{event_from_line, event_to_line};

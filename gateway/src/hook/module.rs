@@ -12,11 +12,12 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use super::bindings::exports::sluice::hooks as exports;
 use super::clock::Clock;
 use super::engine::Engine;
-use super::error::FailureKind;
+use super::error::{FailureKind, Trap};
 use super::limits::Limits;
 use super::outbound::Requests;
 use super::state::{Scope, State};
 use super::terms::Terms;
+use super::words::LastWords;
 use super::{Stage, StageSet};
 use crate::config::Grants;
 
@@ -33,6 +34,9 @@ const HANDLES_MAX: usize = 1_024;
 /// Time for an instance to begin and read its configuration, in ms: an
 /// interpreter's takes a hundred times longer than its calls.
 pub(super) const START_MS: u64 = 2_000;
+
+/// Most random bytes at once: seeds and keys, and no flood in the host's memory.
+const RANDOM_BYTES_MAX: u64 = 64 << 10;
 
 /// How long a guest's deadline may go unnoticed: two ticks of the engine.
 const GRACE: Duration = Duration::from_millis(20);
@@ -106,8 +110,7 @@ impl Module {
                 "it is a core module, not a component; build it for `wasm32-wasip2`".into(),
             );
         }
-        Component::from_binary(&engine.wasm, wasm)
-            .map_err(|error| format!("it is no WebAssembly component: {}", root(&error)))
+        Component::from_binary(&engine.wasm, wasm).map_err(|error| no_component(&root(&error)))
     }
 
     /// Look a component through, and give it what it imports.
@@ -171,6 +174,7 @@ impl Module {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let clock = Clock::new();
+        let words = LastWords::default();
         let state = State {
             requests: Requests::new(terms, &clock),
             http: WasiHttpCtx::new(),
@@ -178,7 +182,8 @@ impl Module {
             limits: Limits::new(limits),
             clock,
             scope: Scope::default(),
-            wasi: wasi(&terms.entry.grants),
+            wasi: wasi(&terms.entry.grants, &words),
+            words,
             table,
         };
         let mut store = Store::new(self.pre.engine(), state);
@@ -233,9 +238,14 @@ impl Instance {
         state.clock.arm(time_ms);
         state.scope.written_bytes = 0;
         state.requests.begin();
-        let clock = state.clock.clone();
+        state.words.forget();
+        let deadline = Deadline {
+            clock: state.clock.clone(),
+            time_ms,
+            words: state.words.clone(),
+        };
         self.store.set_epoch_deadline(1);
-        Deadline { clock, time_ms }
+        deadline
     }
 
     /// Let go of a guest's resource.
@@ -257,6 +267,8 @@ pub(super) struct Deadline {
     clock: Clock,
     /// The time that was given.
     time_ms: u64,
+    /// What the guest writes meanwhile.
+    words: LastWords,
 }
 
 /// One call into a guest, within its time. The guest's own deadline comes
@@ -265,7 +277,11 @@ pub(super) async fn guard<R>(
     deadline: Deadline,
     call: impl Future<Output = wasmtime::Result<Result<R, String>>>,
 ) -> Result<R, FailureKind> {
-    let Deadline { clock, time_ms } = deadline;
+    let Deadline {
+        clock,
+        time_ms,
+        words,
+    } = deadline;
     let mut call = pin!(clock.run(call));
     let ended = loop {
         let most = clock.deadline() + GRACE;
@@ -280,20 +296,36 @@ pub(super) async fn guard<R>(
         Ok(Ok(result)) => Ok(result),
         Ok(Err(reported)) => Err(FailureKind::Reported(cut(reported))),
         Err(error) if error.is::<DeadlinePassed>() => Err(FailureKind::TimedOut(time_ms)),
-        Err(error) => Err(FailureKind::Trapped(cut(root(&error)))),
+        Err(error) => Err(FailureKind::Trapped(Trap {
+            cause: cut(root(&error)),
+            words: words.text(),
+        })),
     }
 }
 
 /// WASI without files, sockets and arguments; clocks, random numbers and the
-/// variables that were granted are real.
-fn wasi(grants: &Grants) -> WasiCtx {
+/// variables that were granted are real. Of what is written, the last is kept.
+fn wasi(grants: &Grants, words: &LastWords) -> WasiCtx {
     let mut wasi = WasiCtxBuilder::new();
+    wasi.stdout(words.clone()).stderr(words.clone());
+    wasi.max_random_size(RANDOM_BYTES_MAX);
+    // Even one that leads nowhere would be a descriptor of the process.
+    wasi.allow_tcp(false).allow_udp(false);
     for name in &grants.env {
         if let Ok(value) = std::env::var(name) {
             wasi.env(name, value);
         }
     }
     wasi.build()
+}
+
+/// Why bytes are no component that this engine takes.
+fn no_component(why: &str) -> String {
+    // So says the engine of whatever belongs to asynchronous functions.
+    if why.contains("async feature") {
+        return "it was built for asynchronous calls, which this gateway does not make; build it for synchronous ones (componentize-qjs: `--sync`; jco: `--backend-qjs-disable-async`)".into();
+    }
+    format!("it is no WebAssembly component: {why}")
 }
 
 /// The cause alone, on one line: what wraps it names functions of the guest.
@@ -336,4 +368,19 @@ pub(super) fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec
     let imports = kind.imports(&engine.wasm).map(|(name, _)| name.to_owned());
     let exports = kind.exports(&engine.wasm).map(|(name, _)| name.to_owned());
     (imports.collect(), exports.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::Stores;
+
+    #[test]
+    fn asynchronous_components_are_refused_with_a_way_out() {
+        let engine = Engine::new(Stores::rehearsal()).unwrap();
+        // A component of one type: an asynchronous function without parameters.
+        let wasm = b"\0asm\x0d\0\x01\0\x07\x05\x01\x43\0\x01\0";
+        let why = Module::component(&engine, wasm).err().unwrap();
+        assert!(why.contains("`--sync`"), "{why}");
+    }
 }

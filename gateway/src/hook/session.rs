@@ -22,7 +22,7 @@ use super::state::Notes;
 use super::verdict::{self, Verdict};
 use super::watch::Watching;
 use super::{Stage, StageSet};
-use crate::config::{Mode, OnFailure};
+use crate::config::{Mode, OnFailure, Prompt};
 
 /// Host functions only borrow what a stage is shown.
 const TAKEN_BACK: &str = "a stage's input comes back from it";
@@ -525,7 +525,21 @@ impl Session {
             policy,
         };
         let call = self.facts.as_ref().map_or("", |facts| facts.id.as_str());
-        tracing::warn!(call, "{error}.");
+        let words = error.kind.words();
+        match entry.grants.prompt {
+            _ if words.is_empty() => tracing::warn!(call, "{error}."),
+            Prompt::None => tracing::warn!(call, words, "{error}."),
+            // The words may be a prompt's.
+            Prompt::Read | Prompt::Write => {
+                tracing::warn!(call, "{error}.");
+                tracing::debug!(
+                    call,
+                    words,
+                    "Hook `{}` wrote before it trapped.",
+                    entry.name
+                );
+            }
+        }
         if policy == OnFailure::Refuse {
             return Err(error);
         }

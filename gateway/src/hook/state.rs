@@ -20,6 +20,7 @@ use super::limits::Limits;
 use super::outbound::Requests;
 use super::session::{AttemptFacts, Editable, Facts, Input};
 use super::terms::Terms;
+use super::words::LastWords;
 use crate::config::{Grants, Prompt};
 
 /// Longest line that a hook may write into the log, in bytes.
@@ -51,6 +52,8 @@ pub(super) struct State {
     pub(super) clock: Clock,
     pub(super) scope: Scope,
     pub(super) wasi: WasiCtx,
+    /// What it wrote there.
+    pub(super) words: LastWords,
     pub(super) http: WasiHttpCtx,
     /// What it sends.
     pub(super) requests: Requests,

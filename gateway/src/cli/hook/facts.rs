@@ -68,7 +68,7 @@ impl TrialFacts {
             status,
             failure: FailureFacts {
                 status,
-                origin: given.word("origin", &["upstream", "client", "hook"])?,
+                origin: given.word("origin", &["upstream", "client"])?,
                 decision: given.word("decision", &["fail", "skip-target"])?,
             },
         })

@@ -403,7 +403,7 @@ impl Run {
 
     fn failed(&mut self, error: &HookError) -> String {
         self.is_good = false;
-        format!("failed, it {}", error.kind)
+        format!("failed, it {}", error.kind.in_full())
     }
 
     /// Note what a stage did, and what the hook wrote into the log meanwhile.
