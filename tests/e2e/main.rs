@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod bundled;
+mod compat;
 mod dialects;
 mod embedded;
 mod endpoints;
