@@ -5,6 +5,7 @@ mod bad_input;
 mod bundled;
 mod compat;
 mod dialects;
+mod docs;
 mod embedded;
 mod endpoints;
 mod errands;
