@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 /// The packages of `guests/`, where a test checks that none is missing here, and
 /// the example that needs no other toolchain.
-const GUESTS: [&str; 10] = [
+const GUESTS: [&str; 11] = [
     "guest-cap-to-seven",
     "guest-errands",
+    "guest-every-stage",
     "guest-misbehave",
     "guest-onlooker",
     "guest-response-only",

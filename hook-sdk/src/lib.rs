@@ -42,6 +42,11 @@
 //! - What a hook may see is granted by the operator. Without a grant,
 //!   everything that was said, and every header, is closed.
 
+// The book's recipes, run as they stand there; a copy of the SDK goes without.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/hooks/recipes.md")]
+mod recipes {}
+
 #[doc(hidden)]
 pub mod bindings;
 mod call;

@@ -433,12 +433,12 @@ async fn wrong_chains_do_not_start() {
         (
             upstream.config(&chain("cap-max-tokens", "", &json!({ "max": 0 }))),
             vec![],
-            "at least 1",
+            "`config.max`: 0 is less than the minimum of 1",
         ),
         (
             upstream.config(&chain("cap-max-tokens", "", &json!({ "maximum": 1 }))),
             vec![],
-            "unknown field `maximum`",
+            "('maximum' was unexpected)",
         ),
         (
             upstream.config(&chain("misbehave", "", &json!({ "act": "bad-config" }))),

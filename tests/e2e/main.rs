@@ -3,7 +3,9 @@
 mod answers;
 mod bad_input;
 mod bundled;
+mod compat;
 mod dialects;
+mod docs;
 mod embedded;
 mod endpoints;
 mod errands;

@@ -62,11 +62,15 @@ fn inspect_says_what_a_component_is_and_whether_it_would_load() {
     let of_cap = [
         "interface  sluice:hooks@0.1.0; this gateway speaks 0.1.0",
         "stages     on-upstream-request",
-        "exports    setup",
+        "exports    setup, about",
         "imports    current, document, config",
         "runtime    wasi:io, wasi:cli, wasi:random",
+        "version    0.1.0",
+        "summary    Caps the answer's length.",
+        r#"config     {"type":"object","properties":{"max":{"type":"integer","minimum":1},"models":{"type":"object","additionalProperties":{"type":"integer","minimum":1}}},"required":["max"],"additionalProperties":false}"#,
     ];
-    let refused = "hook `cap-max-tokens` refuses its config: missing field `max`";
+    let refused =
+        "hook `cap-max-tokens` refuses its config: `config`: \"max\" is a required property";
     let no = [&of_cap[..], &["loads      no", refused]].concat();
     check_inspect(&cap, Terms::default(), false, &no);
     let yes = [&of_cap[..], &["loads      yes"]].concat();

@@ -24,6 +24,30 @@ use crate::config::Grants;
 /// The interface version that this gateway speaks.
 pub(super) const VERSION: &str = "0.1.0";
 
+/// What there is in it; a test holds this against the WIT.
+const INTERFACES: [&str; 20] = [
+    "about",
+    "config",
+    "current",
+    "document",
+    "kv",
+    "log",
+    "metrics",
+    "on-complete",
+    "on-count-tokens",
+    "on-error",
+    "on-list-models",
+    "on-request",
+    "on-response",
+    "on-route",
+    "on-stream",
+    "on-upstream-request",
+    "on-upstream-response",
+    "routing",
+    "setup",
+    "types",
+];
+
 /// Bytes that one call between host and guest may carry: far above any body,
 /// far below what would hurt.
 const HOSTCALL_BYTES_MAX: usize = 64 << 20;
@@ -341,12 +365,13 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// A hook built for another version of the interface gets a sentence that says
-/// so, in place of a missing import's name.
+/// A hook of another version of the interface gets a sentence that says so, in place
+/// of a missing import's name; and one with an interface that came later is refused,
+/// since nobody would ever call it.
 fn other_version(engine: &Engine, component: &Component) -> Result<(), String> {
     let (imports, exports) = names(engine, component);
     for name in imports.into_iter().chain(exports) {
-        let Some((_, version)) = name
+        let Some((interface, version)) = name
             .strip_prefix("sluice:hooks/")
             .and_then(|name| name.split_once('@'))
         else {
@@ -356,6 +381,11 @@ fn other_version(engine: &Engine, component: &Component) -> Result<(), String> {
         if minor(version) != minor(VERSION) {
             return Err(format!(
                 "it was built for `sluice:hooks@{version}` and this gateway speaks {VERSION}; build it with a matching SDK, or update the gateway"
+            ));
+        }
+        if !INTERFACES.contains(&interface) {
+            return Err(format!(
+                "it has `{name}`, which this gateway does not know: it speaks {VERSION}; update the gateway"
             ));
         }
     }
@@ -382,5 +412,20 @@ mod tests {
         let wasm = b"\0asm\x0d\0\x01\0\x07\x05\x01\x43\0\x01\0";
         let why = Module::component(&engine, wasm).err().unwrap();
         assert!(why.contains("`--sync`"), "{why}");
+    }
+
+    #[test]
+    fn the_interfaces_are_those_of_the_wit() {
+        const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/0.1.0");
+        let mut found = Vec::new();
+        for file in std::fs::read_dir(FOLDER).expect("a folder").flatten() {
+            let text = std::fs::read_to_string(file.path()).expect("WIT is text");
+            let lines = text.lines();
+            let names =
+                lines.filter_map(|line| line.strip_prefix("interface ")?.strip_suffix(" {"));
+            found.extend(names.map(str::to_owned));
+        }
+        found.sort();
+        assert_eq!(found, INTERFACES);
     }
 }

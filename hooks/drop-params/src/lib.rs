@@ -1,7 +1,8 @@
 //! Removes parameters that an upstream refuses.
 
 use serde::Deserialize;
-use sluice_hook_sdk::{Call, Failure, Hook, Verdict, glob, hook};
+use serde_json::json;
+use sluice_hook_sdk::{About, Call, Failure, Hook, Verdict, glob, hook};
 
 /// The hook's configuration.
 #[derive(Debug, Deserialize)]
@@ -20,6 +21,21 @@ fn all() -> Vec<String> {
 
 #[hook]
 impl Hook for DropParams {
+    fn describe() -> About {
+        let names = json!({ "type": "array", "items": { "type": "string" } });
+        About {
+            version: env!("CARGO_PKG_VERSION"),
+            summary: "Removes parameters that an upstream refuses.",
+            config: json!({
+                "type": "object",
+                "properties": { "params": names, "models": names },
+                "required": ["params"],
+                "additionalProperties": false,
+            }),
+            ..About::default()
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         match self
             .params

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sluice_hook_sdk::{Call, Failure, Hook, Verdict, glob, hook};
+use serde_json::json;
+use sluice_hook_sdk::{About, Call, Failure, Hook, Verdict, glob, hook};
 
 /// The hook's configuration.
 #[derive(Debug, Deserialize)]
@@ -27,6 +28,22 @@ fn yes() -> bool {
 
 #[hook]
 impl Hook for ForceStream {
+    fn describe() -> About {
+        About {
+            version: env!("CARGO_PKG_VERSION"),
+            summary: "Makes the upstream stream.",
+            config: json!({
+                "type": "object",
+                "properties": {
+                    "models": { "type": "array", "items": { "type": "string" } },
+                    "usage": { "type": "boolean" },
+                },
+                "additionalProperties": false,
+            }),
+            ..About::default()
+        }
+    }
+
     fn on_upstream_request(&self, call: &mut Call<'_>) -> Result<Verdict, Failure> {
         let model = call.model();
         let is_meant = self.models.iter().any(|pattern| glob(pattern, &model));

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use sluice_hook_sdk::{Action, Call, Event, Failure, Hook, Kind, Kinds, Watcher, hook};
+use sluice_hook_sdk::{About, Action, Call, Event, Failure, Hook, Kind, Kinds, Watcher, hook};
 
 /// The hook's configuration.
 #[derive(Debug, Deserialize)]
@@ -19,10 +19,16 @@ fn four() -> f64 {
 
 #[hook]
 impl Hook for InjectUsage {
-    fn check(&self) -> Result<(), String> {
-        match self.bytes_per_token > 0.0 {
-            true => Ok(()),
-            false => Err("bytes_per_token: must be above 0".into()),
+    fn describe() -> About {
+        About {
+            version: env!("CARGO_PKG_VERSION"),
+            summary: "Supplies token counts where the upstream sends none.",
+            config: json!({
+                "type": "object",
+                "properties": { "bytes_per_token": { "type": "number", "exclusiveMinimum": 0 } },
+                "additionalProperties": false,
+            }),
+            ..About::default()
         }
     }
 
