@@ -6,12 +6,16 @@
 //!  guest runs ─▶ waits, something is outside ─▶ runs ─▶ waits for nothing outside
 //!  ├─ counts ──┤├──── does not count ─────────┤├──────── counts ────────────────
 //! ```
-//! Running counts always, also while a request is on its way.
+//! Running counts always, also while a request is on its way. But a machine that has
+//! no time for the guest must not cost it its call: a guest that runs is out of time
+//! only once it has also been seen running at as many ticks of the engine.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::engine::TICK;
 
 /// Longest wait of one host function for a server, in ms.
 pub(super) const IO_MS_MAX: u64 = 1_000;
@@ -26,6 +30,12 @@ pub(super) struct Clock(Arc<Mutex<Times>>);
 #[derive(Debug)]
 struct Times {
     deadline: Instant,
+    /// Ticks at which the guest was seen running in this stage, and how many of them
+    /// its time has.
+    ticks: u64,
+    ticks_max: u64,
+    /// Whether it waits for the host.
+    waits: bool,
     /// Counts the stages, so that what an earlier one left outside gives a later
     /// one no time.
     stage: u64,
@@ -39,6 +49,13 @@ struct Times {
 }
 
 impl Times {
+    fn until(&self) -> Instant {
+        match self.stands_since {
+            Some(_) => self.deadline.max(self.outside_until),
+            None => self.deadline,
+        }
+    }
+
     /// Time runs again: what it stood still is added.
     fn run_on(&mut self) {
         if let Some(since) = self.stands_since.take() {
@@ -54,6 +71,9 @@ impl Clock {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(Times {
             deadline: now,
+            ticks: 0,
+            ticks_max: 0,
+            waits: false,
             stage: 0,
             outside: 0,
             outside_until: now,
@@ -70,6 +90,9 @@ impl Clock {
     pub(super) fn arm(&self, time_ms: u64) {
         let mut times = self.times();
         times.deadline = Instant::now() + Duration::from_millis(time_ms);
+        times.ticks = 0;
+        times.ticks_max = time_ms / TICK.as_millis() as u64;
+        times.waits = false;
         times.stage += 1;
         times.outside = 0;
         times.stands_since = None;
@@ -83,24 +106,34 @@ impl Clock {
 
     /// When the guest must be done, as far as is known now.
     pub(super) fn deadline(&self) -> Instant {
-        let times = self.times();
-        match times.stands_since {
-            Some(_) => times.deadline.max(times.outside_until),
-            None => times.deadline,
-        }
+        self.times().until()
     }
 
+    /// The guest was seen running at a tick. True if it has used up its time.
+    pub(super) fn tick(&self) -> bool {
+        self.times().ticks += 1;
+        self.has_passed()
+    }
+
+    /// Whether the guest has used up its time.
     pub(super) fn has_passed(&self) -> bool {
-        Instant::now() >= self.deadline()
+        let times = self.times();
+        let had_its_time = times.waits || times.ticks >= times.ticks_max;
+        had_its_time && Instant::now() >= times.until()
     }
 
     /// Run `call`, a call into the guest, by this clock.
     pub(super) async fn run<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         poll_fn(|context| {
-            self.times().run_on();
+            let ticks = {
+                let mut times = self.times();
+                times.run_on();
+                times.ticks
+            };
             let polled = call.as_mut().poll(context);
             let mut times = self.times();
+            times.waits = polled.is_pending() && times.ticks == ticks;
             if polled.is_pending() && times.outside > 0 {
                 times.stands_since = Some(Instant::now());
             }
@@ -153,5 +186,46 @@ impl Drop for Outside {
         if times.outside == 0 {
             times.run_on();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// A clock whose guest had 50 ms and has been given all of them.
+    fn run_out() -> Clock {
+        let clock = Clock::new();
+        clock.arm(50);
+        clock.times().deadline -= Duration::from_millis(50);
+        clock
+    }
+
+    #[test]
+    fn a_guest_that_the_machine_has_no_time_for_is_not_out_of_time() {
+        let clock = run_out();
+        let ends = (1..=6).map(|_| clock.tick()).collect::<Vec<_>>();
+        assert_eq!(ends, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_guest_that_waits_for_the_host_is() {
+        let clock = run_out();
+        let mut context = Context::from_waker(Waker::noop());
+        // It runs, then it sleeps.
+        let mut polls = 0;
+        let mut call = pin!(clock.run(poll_fn(|_| {
+            polls += 1;
+            if polls == 1 {
+                clock.tick();
+            }
+            Poll::<()>::Pending
+        })));
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert!(!clock.has_passed(), "it ran");
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert!(clock.has_passed(), "it waits");
     }
 }

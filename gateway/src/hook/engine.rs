@@ -17,7 +17,7 @@ use crate::kv::Stores;
 
 /// How often running hooks yield and look at their deadline. Shorter costs
 /// every guest loop, longer lets an endless one overstay.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// Instances alive at once, of all hooks: a watched stream holds one each.
 const INSTANCES_MAX: u32 = 2_048;
