@@ -25,6 +25,8 @@ pub struct Call {
     pub stream: bool,
     /// Size of the client's body, in bytes.
     pub request_bytes: usize,
+    /// The entry of the configuration that the latest attempt came from.
+    pub route: Option<String>,
     /// `upstream/model` of the latest attempt.
     pub target: Option<String>,
     /// Attempts so far.
@@ -63,6 +65,7 @@ impl Call {
             model: String::new(),
             stream: false,
             request_bytes,
+            route: None,
             target: None,
             attempts: 0,
             losses: Losses::default(),
@@ -128,6 +131,7 @@ impl Drop for Call {
             call = %self.id,
             model = %self.model,
             stream = self.stream,
+            route = self.route.as_deref().unwrap_or(""),
             target = self.target.as_deref().unwrap_or(""),
             attempts = self.attempts,
             generation = self.generation,
@@ -169,7 +173,7 @@ impl Call {
         });
         json!({
             "id": self.id, "model": self.model, "stream": self.stream,
-            "target": self.target, "attempts": self.attempts, "generation": self.generation,
+            "route": self.route, "target": self.target, "attempts": self.attempts, "generation": self.generation,
             "outcome": outcome, "status": status, "error": error,
             "ms": ms, "first_byte_ms": self.first_byte_ms,
             "usage": usage, "losses": losses, "edits": texts(self.session.edits()),

@@ -14,6 +14,7 @@ use sluice_codec::json::Member;
 
 use crate::error::Error;
 use crate::provider::{Accent, Dialect};
+use crate::route::Asker;
 
 /// The version of Messages that is spoken to upstreams unless the client names
 /// another. <https://docs.claude.com/en/api/versioning> (seen 2026-11).
@@ -45,6 +46,14 @@ pub(crate) fn decode_request(dialect: Dialect, body: &[u8]) -> Result<Decoded<'_
         include_usage,
     };
     Ok(Decoded { request, format })
+}
+
+/// Who sends a request with these headers: Claude Code marks those of subagents.
+pub(crate) fn asker(headers: &HeaderMap) -> Asker {
+    match headers.contains_key("x-claude-code-agent-id") {
+        true => Asker::Subagent,
+        false => Asker::Main,
+    }
 }
 
 /// The request as hooks see it: in the vocabulary of Messages.

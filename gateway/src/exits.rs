@@ -49,6 +49,7 @@ pub(crate) type Serving = Pin<Box<dyn Future<Output = (Call, Result<Served, Erro
 pub(crate) fn reply(mut call: Call, served: Served) -> Reply {
     let mut headers = std::mem::take(&mut call.passed_back);
     insert(&mut headers, "request-id", Some(&call.id));
+    insert(&mut headers, "sluice-route", call.route.as_deref());
     insert(&mut headers, "sluice-target", call.target.as_deref());
     insert(
         &mut headers,

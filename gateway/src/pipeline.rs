@@ -22,12 +22,12 @@ use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage, 
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat, Decoded, Recipient};
-use crate::config::{OnLoss, Route, Upstream};
+use crate::config::{OnLoss, Upstream};
 use crate::error::{Error, Origin};
 use crate::exits::{self, Reply, Served, Serving};
 use crate::hook::{self, AttemptFacts, Document, Facts, FailureFacts, Stage, TargetFacts, Verdict};
 use crate::provider::{Accent, Dialect};
-use crate::route::{self, Resolved};
+use crate::route::{self, Asker, Resolved};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Endpoint};
 
@@ -115,12 +115,13 @@ async fn serve(
     };
 
     // 4. Route, and hooks on the route.
-    let routed = match find_route(world, &request.model) {
+    let asker = codecs::asker(&headers);
+    let routed = match find_route(world, &request.model, asker) {
         Ok(route) => route_hooks(world, call, &inbound, &request, route).await?,
         Err(error) => Err(error),
     };
-    let (on_loss, targets) = match routed {
-        Ok(Routed::Targets(on_loss, targets)) => (on_loss, targets),
+    let targets = match routed {
+        Ok(Routed::Targets(targets)) => targets,
         Ok(Routed::Answered(reply)) => return hook_reply(call, reply, format),
         Err(error) => match failure_hooks(call, error, false).await? {
             After::Answered(reply) => return hook_reply(call, reply, format),
@@ -137,7 +138,6 @@ async fn serve(
             upstream: &world.config.upstreams[target.upstream],
             endpoint: &world.endpoints[target.upstream],
             target,
-            on_loss,
             may_retry: retries < RETRIES_MAX,
         };
         let after = match attempt.run(call, &request).await {
@@ -252,17 +252,19 @@ fn hook_reply(call: &mut Call, reply: hook::Reply, format: ClientFormat) -> Resu
 /// Where a call goes.
 enum Routed<'w> {
     /// To these targets, in this order.
-    Targets(OnLoss, Vec<Resolved<'w>>),
+    Targets(Vec<Resolved<'w>>),
     /// Nowhere: a hook answered.
     Answered(hook::Reply),
 }
 
-/// A route, and its targets.
-type Found<'w> = (&'w Route, Vec<Resolved<'w>>);
-
-fn find_route<'w>(world: &'w Snapshot, model: &str) -> Result<Found<'w>, Error> {
+fn find_route<'w>(
+    world: &'w Snapshot,
+    model: &str,
+    asker: Asker,
+) -> Result<Vec<Resolved<'w>>, Error> {
     let models = &world.config.models;
-    route::resolve(models, model)
+    route::resolve(models, model, asker)
+        .map(|(_, targets)| targets)
         .ok_or_else(|| Error::unknown_model(model, &route::nearest(models, model)))
 }
 
@@ -272,10 +274,10 @@ async fn route_hooks<'w>(
     call: &mut Call,
     client: &Client<'_>,
     request: &Request<'_>,
-    (route, targets): Found<'w>,
+    targets: Vec<Resolved<'w>>,
 ) -> Result<Result<Routed<'w>, Error>, Error> {
     if !call.session.wants(Stage::Route) {
-        return Ok(Ok(Routed::Targets(route.on_loss, targets)));
+        return Ok(Ok(Routed::Targets(targets)));
     }
     let view = match client.body {
         Some(body) => codecs::hook_view(client.dialect, body, request)?,
@@ -297,14 +299,14 @@ async fn route_hooks<'w>(
         Verdict::Choose(chosen) => {
             let chosen = chosen.iter().map(|at| targets.get(*at as usize).cloned());
             match chosen.collect::<Option<Vec<_>>>() {
-                Some(chosen) if !chosen.is_empty() => Ok(Routed::Targets(route.on_loss, chosen)),
+                Some(chosen) if !chosen.is_empty() => Ok(Routed::Targets(chosen)),
                 _ => Err(Error::hook(
                     "a hook chose a target that the route does not have",
                 )),
             }
         }
-        Verdict::Reroute(model) => find_route(world, &model)
-            .map(|(route, targets)| Routed::Targets(route.on_loss, targets))
+        Verdict::Reroute(model) => find_route(world, &model, Asker::Main)
+            .map(Routed::Targets)
             .map_err(|_| {
                 Error::hook(format!(
                     "a hook chose the model `{model}`, which is not configured"
@@ -312,7 +314,7 @@ async fn route_hooks<'w>(
             }),
         Verdict::Reply(reply) => Ok(Routed::Answered(reply)),
         Verdict::Refuse(refusal) => Err(Error::refused(refusal)),
-        _ => Ok(Routed::Targets(route.on_loss, targets)),
+        _ => Ok(Routed::Targets(targets)),
     })
 }
 
@@ -380,7 +382,6 @@ struct Attempt<'w> {
     upstream: &'w Upstream,
     endpoint: &'w Endpoint,
     target: &'w Resolved<'w>,
-    on_loss: OnLoss,
     /// Whether it may be made again.
     may_retry: bool,
 }
@@ -411,6 +412,7 @@ impl Attempt<'_> {
         let (lessons, target) = (&self.world.lessons, self.target);
         let known = lessons.of(target.upstream, &target.model);
         let accent = known.as_deref().unwrap_or(&self.upstream.accent);
+        let accent = &*accent.limited_to(target.target.output_limit);
         let first = self.once(call, request, accent).await;
         let corrected = match &first {
             Err(Missed::Failed(error)) => error.lesson(accent).map(Arc::new),
@@ -452,6 +454,7 @@ impl Attempt<'_> {
         accent: &Accent,
     ) -> Result<Sent, Missed> {
         call.attempts += 1;
+        call.route = Some(self.target.route.pattern.clone());
         call.target = Some(format!("{}/{}", self.upstream.name, self.target.model));
         call.session.attempt(AttemptFacts {
             upstream: self.upstream.name.clone(),
@@ -470,7 +473,7 @@ impl Attempt<'_> {
         };
         let encoded = codecs::encode_request(client.dialect, body, request, recipient)?;
         call.losses = encoded.losses;
-        if self.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
+        if self.target.route.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
             return Err(Error::lossy(&call.losses, &self.upstream.name).into());
         }
 

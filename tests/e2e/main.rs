@@ -15,6 +15,7 @@ mod languages;
 mod ledger;
 mod reload;
 mod requests;
+mod routing;
 mod sessions;
 mod shadow;
 mod stages;

@@ -96,7 +96,7 @@ fn modules_know_only_what_lies_below_them() {
             ],
         ),
         (
-            "route.rs",
+            "route/",
             &["crate::hook", "crate::upstream", "crate::server"],
         ),
         (

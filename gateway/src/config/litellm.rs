@@ -13,7 +13,7 @@ use super::accent;
 use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
-use super::{Config, HookEntry, Hooks, Kv, Limits, Match, Models, OnLoss, Route, Target, Upstream};
+use super::{Config, HookEntry, Hooks, Kv, Limits, Match, Models, Route, Target, Upstream};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 
@@ -290,6 +290,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         upstreams: import.upstreams,
         models: Models {
             routes: import.routes,
+            ..Models::default()
         },
         hooks: Hooks {
             folder: around.folder.map(|folder| folder.join(HOOK_FOLDER)),
@@ -356,17 +357,10 @@ impl Import<'_> {
         let Some((upstream, model)) = self.upstream(model, &params) else {
             return;
         };
-        let target = Target {
-            upstream: self.position(upstream),
-            model,
-        };
+        let target = Target::new(self.position(upstream), model);
         match self.routes.iter_mut().find(|route| route.pattern == name) {
             Some(route) => route.targets.push(target),
-            None => self.routes.push(Route {
-                pattern: name.to_owned(),
-                targets: vec![target],
-                on_loss: OnLoss::Report,
-            }),
+            None => self.routes.push(Route::new(name, vec![target])),
         }
         if let Some(dropped) = params.get("additional_drop_params") {
             self.chain.push(HookEntry {
@@ -540,8 +534,7 @@ impl Import<'_> {
             if seen.insert(alias.clone()) {
                 self.routes.push(Route {
                     pattern: alias,
-                    targets: route.targets.clone(),
-                    on_loss: OnLoss::Report,
+                    ..route.clone()
                 });
             }
         }

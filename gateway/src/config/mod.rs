@@ -13,6 +13,7 @@ mod diagnostic;
 mod document;
 mod hosts;
 mod litellm;
+mod models;
 mod native;
 #[cfg(test)]
 mod tests;
@@ -111,15 +112,8 @@ pub fn embedded_default(
             headers: Vec::new(),
             accent: accent::of(Some(row), row.dialect, None),
         });
-        let target = Target {
-            upstream,
-            model: "*".into(),
-        };
-        let route = Route {
-            pattern: format!("{provider}/*"),
-            targets: vec![target],
-            on_loss: OnLoss::Report,
-        };
+        let target = Target::new(upstream, "*");
+        let route = Route::new(format!("{provider}/*"), vec![target]);
         loaded.config.models.routes.push(route);
     }
     Ok(loaded)
@@ -331,22 +325,76 @@ impl Upstream {
     }
 }
 
-/// Requested model names, in file order.
+/// Where requested model names go.
 #[derive(Clone, Debug, Default)]
 pub struct Models {
-    /// Exact names and patterns.
+    /// Exact names and patterns, in file order.
     pub routes: Vec<Route>,
+    /// Whole families of Claude's names, where nothing above matches.
+    pub tiers: Vec<(Tier, Route)>,
+    /// Every other name; none is refused without it.
+    pub default: Option<Route>,
+}
+
+/// A family of Claude's model names, which clients ask for by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// `claude-*haiku*`: also titles and other background work.
+    Haiku,
+    /// `claude-*sonnet*`
+    Sonnet,
+    /// `claude-*opus*`
+    Opus,
+    /// `claude-*fable*`
+    Fable,
+    /// Whatever name of Claude's a subagent asks for.
+    Subagent,
+}
+
+impl Tier {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("haiku", Self::Haiku),
+        ("sonnet", Self::Sonnet),
+        ("opus", Self::Opus),
+        ("fable", Self::Fable),
+        ("subagent", Self::Subagent),
+    ];
 }
 
 /// One requested name (or pattern with `*`) and where it goes.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// Exact name, or a pattern in which `*` stands for any run of characters.
+    /// Exact name, or a pattern in which `*` stands for any run of characters;
+    /// of a tier or the default the place in the file, `tiers.haiku`.
     pub pattern: String,
     /// Tried in order; never empty.
     pub targets: Vec<Target>,
     /// What becomes of a call whose request cannot be carried whole.
     pub on_loss: OnLoss,
+}
+
+impl Route {
+    /// From `pattern` to `targets`, with every setting's default.
+    pub(crate) fn new(pattern: impl Into<String>, targets: Vec<Target>) -> Self {
+        Self {
+            pattern: pattern.into(),
+            targets,
+            on_loss: OnLoss::default(),
+        }
+    }
+
+    /// The tokens that fit into every target's window, as far as it is known.
+    pub fn context_window(&self) -> Option<u64> {
+        let windows = self.targets.iter();
+        windows.filter_map(|target| target.context_window).min()
+    }
+
+    /// The tokens that every target answers with if asked to, as far as it is known.
+    pub fn output_limit(&self) -> Option<u64> {
+        let limits = self.targets.iter();
+        limits.filter_map(|target| target.output_limit).min()
+    }
 }
 
 /// What becomes of a call whose request cannot be carried whole.
@@ -366,6 +414,22 @@ pub struct Target {
     pub upstream: usize,
     /// Name to send; a `*` is filled by what the pattern's `*` matched.
     pub model: String,
+    /// Tokens of prompt and answer together that the model takes.
+    pub context_window: Option<u64>,
+    /// Most tokens of an answer: larger `max_tokens` are lowered, and reported.
+    pub output_limit: Option<u64>,
+}
+
+impl Target {
+    /// `model` of `upstream`, with every setting's default.
+    pub(crate) fn new(upstream: usize, model: impl Into<String>) -> Self {
+        Self {
+            upstream,
+            model: model.into(),
+            context_window: None,
+            output_limit: None,
+        }
+    }
 }
 
 /// The hook folder and the chain.

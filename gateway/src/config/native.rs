@@ -9,20 +9,22 @@ use super::document::Node;
 use super::variables::Environment;
 use super::{
     Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Kv,
-    KvStore, Limits, Match, Mode, Models, OnFailure, OnLoss, Prompt, Route, Target, Upstream,
+    KvStore, Limits, Match, Mode, OnFailure, Prompt, Upstream, models,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 7] = [
+    pub(in crate::config) const TOP: [&str; 9] = [
         "listen",
         "keys",
         "limits",
         "providers",
         "upstreams",
         "models",
+        "tiers",
+        "default",
         "hooks",
     ];
     pub(in crate::config) const LIMITS: [&str; 6] = [
@@ -36,8 +38,11 @@ pub(super) mod settings {
     pub(in crate::config) const UPSTREAM: [&str; 7] = [
         "provider", "dialect", "base_url", "api_key", "auth", "headers", "accent",
     ];
-    pub(in crate::config) const ROUTE: [&str; 2] = ["targets", "on_loss"];
-    pub(in crate::config) const TARGET: [&str; 2] = ["upstream", "model"];
+    pub(in crate::config) const TIERS: [&str; 5] = ["haiku", "sonnet", "opus", "fable", "subagent"];
+    pub(in crate::config) const ROUTE: [&str; 4] =
+        ["targets", "on_loss", "context_window", "output_limit"];
+    pub(in crate::config) const TARGET: [&str; 4] =
+        ["upstream", "model", "context_window", "output_limit"];
     pub(in crate::config) const HOOKS: [&str; 3] = ["folder", "kv", "chain"];
     pub(in crate::config) const KV: [&str; 4] = ["store", "path", "url", "bytes_max"];
     pub(in crate::config) const ENTRY: [&str; 11] = [
@@ -92,11 +97,11 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         .iter()
         .map(|upstream| upstream.name.clone())
         .collect();
-    let models = members
-        .get("models")
-        .map(|node| models(node, &names))
-        .unwrap_or_default();
-    if models.routes.is_empty() && !members.contains_key("models") {
+    let models = models::read(&members, &names);
+    if !["models", "tiers", "default"]
+        .iter()
+        .any(|name| members.contains_key(*name))
+    {
         let help = "add `models:` with a name and its targets; `config/minimal.yaml` is an example";
         root.error("no models, so nothing can be asked for", Some(help.into()));
     }
@@ -279,103 +284,6 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
         Some((name, secret(&node)?))
     };
     node.members().into_iter().filter_map(header).collect()
-}
-
-// === models ===
-
-fn models(node: &Node<'_>, upstreams: &[String]) -> Models {
-    let entries = node.members();
-    let mut routes: Vec<Route> = Vec::with_capacity(entries.len());
-    for (pattern, node) in &entries {
-        if pattern.is_empty() {
-            node.error("a model's name cannot be empty", None);
-        }
-        let (mut node, mut name) = (node.clone(), pattern);
-        // An alias leads to another entry, perhaps by way of a third.
-        for _ in 0..entries.len() {
-            let aliased = node.value().as_str();
-            match entries.iter().find(|(known, _)| aliased == Some(known)) {
-                Some((known, entry)) => (node, name) = (entry.clone(), known),
-                None => break,
-            }
-        }
-        if let Some(name) = node.value().as_str() {
-            if entries.iter().any(|(known, _)| known == name) {
-                node.error(format!("the alias `{name}` leads back to itself"), None);
-            } else {
-                node.unknown(
-                    "model",
-                    name,
-                    entries.iter().map(|(known, _)| known.as_str()),
-                );
-            }
-            continue;
-        }
-        let (node, on_loss) = match node.value().get("targets") {
-            Some(_) => {
-                let mut members = node.object(&settings::ROUTE);
-                let on_loss = members.get("on_loss").and_then(on_loss);
-                (members.remove("targets").unwrap_or(node), on_loss)
-            }
-            None => (node, None),
-        };
-        routes.push(Route {
-            pattern: pattern.clone(),
-            targets: targets(&node, name, upstreams),
-            on_loss: on_loss.unwrap_or_default(),
-        });
-    }
-    Models { routes }
-}
-
-fn on_loss(node: &Node<'_>) -> Option<OnLoss> {
-    node.choice(&[("report", OnLoss::Report), ("refuse", OnLoss::Refuse)])
-}
-
-fn targets(node: &Node<'_>, pattern: &str, upstreams: &[String]) -> Vec<Target> {
-    if node.value().is_mapping() {
-        return target(node, pattern, upstreams).into_iter().collect();
-    }
-    let items = node.list();
-    if items.is_empty() && node.value().is_sequence() {
-        node.error(
-            "no targets",
-            Some("add `{ upstream: ..., model: ... }`".into()),
-        );
-    }
-    items
-        .iter()
-        .filter_map(|item| target(item, pattern, upstreams))
-        .collect()
-}
-
-fn target(node: &Node<'_>, pattern: &str, upstreams: &[String]) -> Option<Target> {
-    let members = node.object(&settings::TARGET);
-    let Some(named) = members.get("upstream") else {
-        node.error("no `upstream`", Some("name one of `upstreams`".into()));
-        return None;
-    };
-    let name = named.text()?;
-    let position = upstreams.iter().position(|known| known == name);
-    if position.is_none() {
-        named.unknown("upstream", name, upstreams.iter().map(String::as_str));
-    }
-    // Without a name the requested one is sent.
-    let model = match members.get("model") {
-        Some(model) => model.text()?.to_owned(),
-        None => pattern.to_owned(),
-    };
-    let stars = |text: &str| text.matches('*').count();
-    if stars(&model) > stars(pattern) && members.contains_key("model") {
-        node.error(
-            format!("`{model}` has more `*` than the pattern `{pattern}` can fill"),
-            None,
-        );
-    }
-    Some(Target {
-        upstream: position?,
-        model,
-    })
 }
 
 // === hooks ===

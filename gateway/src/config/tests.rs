@@ -223,6 +223,49 @@ fn stars_must_be_filled() {
 }
 
 #[test]
+fn tiers_and_the_default_are_entries_without_a_name() {
+    let loaded = loaded(
+        "\
+upstreams: { u: { base_url: http://h } }
+models:
+  m: { targets: [ { upstream: u, model: x, context_window: 9 }, { upstream: u } ], context_window: 7, output_limit: 5 }
+tiers: { haiku: m, opus: { upstream: u, model: \"o-*\" } }
+default: { upstream: u }
+",
+    )
+    .unwrap();
+    let models = &loaded.config.models;
+    let all = models
+        .routes
+        .iter()
+        .chain(models.tiers.iter().map(|(_, route)| route));
+    let all: Vec<_> = all
+        .chain(&models.default)
+        .flat_map(|route| &route.targets)
+        .map(|target| (&*target.model, target.context_window, target.output_limit))
+        .collect();
+    let m = [("x", Some(9), Some(5)), ("m", Some(7), Some(5))];
+    let rest = [("o-*", None, None), ("*", None, None)];
+    assert_eq!(all, [&m[..], &m, &rest].concat());
+    assert_eq!(models.routes[0].context_window(), Some(7));
+    check(
+        "\
+upstreams: { u: { base_url: http://h } }
+tiers: { hiaku: m, opus: mm, sonnet: { targets: [], context_window: 0 } }
+default: n
+models: { m: { upstream: u } }
+",
+        &[
+            "f.yaml:2: tiers.hiaku: no setting named `hiaku`; did you mean `haiku`?",
+            "f.yaml:2: tiers.sonnet.targets: no targets; add `{ upstream: ..., model: ... }`",
+            "f.yaml:2: tiers.sonnet.context_window: expected a whole number from 1, got a number",
+            "f.yaml:2: tiers.opus: no model named `mm`; did you mean `m`?",
+            "f.yaml:3: default: no model named `n`",
+        ],
+    );
+}
+
+#[test]
 fn a_store_has_what_it_needs_and_nothing_else() {
     let store = |kv: &str| {
         let loaded = loaded(&format!("hooks: {{ kv: {kv} }}\nmodels: {{}}")).unwrap();
@@ -486,6 +529,7 @@ fn the_reference_file_shows_every_setting() {
         &TOP[..],
         &LIMITS,
         &UPSTREAM,
+        &TIERS,
         &ROUTE,
         &TARGET,
         &HOOKS,

@@ -20,7 +20,7 @@ use self::recorded::{Recorded, Sent};
 use super::hook::difference::{changes, line_changes};
 use super::hook::{Report, read_text};
 use crate::app::{self, Locking, Overrides, Source};
-use crate::config::{Config, Hooks, LISTEN, Limits, Models, OnLoss, Route, Target, Upstream};
+use crate::config::{Config, Hooks, LISTEN, Limits, Models, Route, Target, Upstream};
 use crate::exits::ReplyBody;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
@@ -186,14 +186,8 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
     };
     let endpoint = Endpoint::new(&upstream).ok_or("the upstream's address is no URL")?;
     let limits = Limits::default();
-    let route = Route {
-        pattern: "*".into(),
-        targets: vec![Target {
-            upstream: 0,
-            model: answer.model.clone().unwrap_or_else(|| "*".into()),
-        }],
-        on_loss: OnLoss::default(),
-    };
+    let model = answer.model.as_deref().unwrap_or("*");
+    let route = Route::new("*", vec![Target::new(0, model)]);
     Ok(Snapshot {
         generation: 1,
         hooks,
@@ -207,6 +201,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
             upstreams: vec![upstream],
             models: Models {
                 routes: vec![route],
+                ..Models::default()
             },
             hooks: Hooks::default(),
             providers: None,
