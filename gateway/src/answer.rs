@@ -52,6 +52,8 @@ pub(crate) struct Terms {
     pub(crate) model: String,
     /// Whether the client wants a stream.
     pub(crate) stream: bool,
+    /// When the call must be over.
+    pub(crate) deadline: Instant,
     /// Prompt tokens to show until the upstream's count comes.
     pub(crate) input_estimate: u64,
 }
@@ -68,6 +70,7 @@ pub(crate) struct Answer {
     upstream: usize,
     model: String,
     stream: bool,
+    deadline: Instant,
     /// What the client's dialect could not carry.
     losses: Losses,
 }
@@ -147,6 +150,7 @@ impl Answer {
             upstream: terms.upstream,
             model: terms.model,
             stream: terms.stream,
+            deadline: terms.deadline,
             losses: Losses::default(),
         })
     }
@@ -222,9 +226,14 @@ impl Answer {
         };
         let idle_left =
             Duration::from_millis(idle_ms).saturating_sub(self.source.last_byte.elapsed());
-        let read = tokio::time::timeout(wait.min(idle_left), self.source.read()).await;
-        if read.is_err() && wait < idle_left {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let patience = wait.min(idle_left).min(left);
+        let read = tokio::time::timeout(patience, self.source.read()).await;
+        if read.is_err() && wait < idle_left.min(left) {
             return Ok(Step::Silent);
+        }
+        if left.is_zero() || read.is_err() && left < idle_left {
+            return Err(Error::overdue(self.world.config.limits.total_timeout_ms));
         }
         let mut events = Vec::new();
         {

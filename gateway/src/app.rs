@@ -236,6 +236,7 @@ impl Builder {
                 hooks,
                 client,
                 endpoints,
+                health: previous.map(|old| old.health.clone()).unwrap_or_default(),
                 lessons: Lessons::default(),
             },
             notes,

@@ -1,13 +1,14 @@
 //! One call: what logs, headers and metrics show of it.
 
 use std::fmt::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use serde_json::{Value, json};
 use sluice_codec::ir::{Losses, Usage};
 
 use crate::error::Error;
+use crate::health::Load;
 use crate::hook::{Session, Stage};
 
 /// Longest value of a report header, in bytes: some proxies cut at 8 KiB in all.
@@ -31,6 +32,12 @@ pub struct Call {
     pub target: Option<String>,
     /// Attempts so far.
     pub attempts: u32,
+    /// What became of each target that was tried: `up/m 503 retry`.
+    pub tried: Vec<String>,
+    /// What the latest attempt loads upon its target.
+    pub load: Option<Load>,
+    /// When it must be over.
+    pub deadline: Instant,
     /// Fields that could not be carried.
     pub losses: Losses,
     /// Headers of the upstream's answer that the client reads.
@@ -59,7 +66,8 @@ enum Outcome {
 
 impl Call {
     /// A call begins.
-    pub fn begin(generation: u64, request_bytes: usize) -> Self {
+    pub fn begin(generation: u64, request_bytes: usize, total: Duration) -> Self {
+        let began = Instant::now();
         Self {
             id: format!("req_{:016x}", fastrand::u64(..)),
             model: String::new(),
@@ -68,13 +76,16 @@ impl Call {
             route: None,
             target: None,
             attempts: 0,
+            tried: Vec::new(),
+            load: None,
+            deadline: began + total,
             losses: Losses::default(),
             passed_back: HeaderMap::new(),
             usage: None,
             session: Session::default(),
             generation,
             outcome: Outcome::Abandoned,
-            began: Instant::now(),
+            began,
             first_byte_ms: None,
         }
     }
@@ -102,6 +113,14 @@ impl Call {
     pub fn losses_header(&self) -> Option<String> {
         let listed = self.losses.listed().iter().map(|loss| loss.path.as_str());
         header_list(self.losses.count(), listed)
+    }
+
+    /// Header value that reports the attempts; none before the first.
+    pub fn attempts_header(&self) -> Option<String> {
+        header_list(
+            self.attempts as usize,
+            self.tried.iter().map(String::as_str),
+        )
     }
 
     /// Header value that reports failed hooks; none if there are none.
@@ -134,6 +153,7 @@ impl Drop for Call {
             route = self.route.as_deref().unwrap_or(""),
             target = self.target.as_deref().unwrap_or(""),
             attempts = self.attempts,
+            tried = self.tried.join(", "),
             generation = self.generation,
             outcome,
             status,
@@ -173,7 +193,7 @@ impl Call {
         });
         json!({
             "id": self.id, "model": self.model, "stream": self.stream,
-            "route": self.route, "target": self.target, "attempts": self.attempts, "generation": self.generation,
+            "route": self.route, "target": self.target, "attempts": self.attempts, "tried": self.tried, "generation": self.generation,
             "outcome": outcome, "status": status, "error": error,
             "ms": ms, "first_byte_ms": self.first_byte_ms,
             "usage": usage, "losses": losses, "edits": texts(self.session.edits()),

@@ -1,6 +1,7 @@
 //! Whole calls over real sockets, with real components.
 
 mod answers;
+mod attempts;
 mod bad_input;
 mod bundled;
 mod compat;

@@ -13,7 +13,9 @@ use super::accent;
 use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
-use super::{Config, HookEntry, Hooks, Kv, Limits, Match, Models, Route, Target, Upstream};
+use super::{
+    Attempts, Config, HookEntry, Hooks, Kv, Limits, Match, Models, Route, Target, Upstream,
+};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 
@@ -287,6 +289,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         listen: super::LISTEN,
         keys: key.map(Secret::new).into_iter().collect(),
         limits,
+        attempts: Attempts::default(),
         upstreams: import.upstreams,
         models: Models {
             routes: import.routes,
@@ -424,7 +427,10 @@ impl Import<'_> {
             dialect: row.dialect,
             auth: row.auth.unwrap_or(row.dialect.auth()),
             base_url,
-            api_key: key.or_else(|| native::key_of(row, self.around)),
+            api_keys: key
+                .or_else(|| native::key_of(row, self.around))
+                .into_iter()
+                .collect(),
             headers: params
                 .get("extra_headers")
                 .map(native::headers)
@@ -490,7 +496,7 @@ impl Import<'_> {
         let is_same = |known: &Upstream| {
             known.provider == upstream.provider
                 && known.base_url == upstream.base_url
-                && known.api_key == upstream.api_key
+                && known.api_keys == upstream.api_keys
                 && known.headers == upstream.headers
         };
         if let Some(position) = self.upstreams.iter().position(is_same) {

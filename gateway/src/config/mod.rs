@@ -8,6 +8,7 @@
 //! with its settings, or opens a socket.
 
 mod accent;
+mod attempts;
 mod catalogue;
 mod diagnostic;
 mod document;
@@ -20,6 +21,7 @@ mod tests;
 mod variables;
 pub mod watch;
 
+pub use attempts::{Act, Attempts, Failure, Policy, Then};
 pub use diagnostic::{Diagnostic, Severity};
 pub use hosts::HostGrant;
 
@@ -108,7 +110,7 @@ pub fn embedded_default(
             dialect: row.dialect,
             auth: row.auth.unwrap_or(row.dialect.auth()),
             base_url,
-            api_key,
+            api_keys: api_key.into_iter().collect(),
             headers: Vec::new(),
             accent: accent::of(Some(row), row.dialect, None),
         });
@@ -228,6 +230,8 @@ pub struct Config {
     pub keys: Vec<Secret>,
     /// Sizes and times.
     pub limits: Limits,
+    /// How a call is tried until a target answers.
+    pub attempts: Attempts,
     /// Endpoints; a `Target` names one by its position here.
     pub upstreams: Vec<Upstream>,
     /// Requested model names to targets.
@@ -272,6 +276,9 @@ pub struct Limits {
     /// Longest silence inside an upstream's answer, in ms: below the 300 s at
     /// which Claude Code gives up, so that the error is ours and names the cause.
     pub idle_timeout_ms: u64,
+    /// Time for a call, from its first byte to its last, in ms: longer than any sound
+    /// answer takes, so that nothing lasts for ever.
+    pub total_timeout_ms: u64,
 }
 
 impl Default for Limits {
@@ -283,6 +290,7 @@ impl Default for Limits {
             connect_timeout_ms: 10_000,
             first_byte_timeout_ms: 600_000,
             idle_timeout_ms: 280_000,
+            total_timeout_ms: 3_600_000,
         }
     }
 }
@@ -304,8 +312,8 @@ pub struct Upstream {
     pub auth: Auth,
     /// URL without a trailing slash; the dialect's path is appended.
     pub base_url: String,
-    /// Sent as `auth` says.
-    pub api_key: Option<Secret>,
+    /// Sent as `auth` says, each call with one of them.
+    pub api_keys: Vec<Secret>,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// How the endpoint deviates from its dialect.
@@ -316,7 +324,7 @@ impl Upstream {
     /// `message` of the upstream's, without the keys that it quotes.
     pub fn scrubbed<'m>(&self, mut message: Cow<'m, str>) -> Cow<'m, str> {
         let headers = self.headers.iter().map(|(_, value)| value);
-        for secret in self.api_key.iter().chain(headers).map(Secret::expose) {
+        for secret in self.api_keys.iter().chain(headers).map(Secret::expose) {
             if secret.len() >= SECRET_BYTES_MIN && message.contains(secret) {
                 message = Cow::Owned(message.replace(secret, "[key]"));
             }
@@ -370,6 +378,16 @@ pub struct Route {
     pub pattern: String,
     /// Tried in order; never empty.
     pub targets: Vec<Target>,
+    /// Which of them is tried first.
+    pub pick: Pick,
+    /// Whether it depends on the session.
+    pub affinity: Affinity,
+    /// Names that are tried after all of the targets.
+    pub fallbacks: Vec<String>,
+    /// Names that are tried where the prompt does not fit.
+    pub on_overflow: Vec<String>,
+    /// Names that are tried where a vendor's policy forbids the request.
+    pub on_content_policy: Vec<String>,
     /// What becomes of a call whose request cannot be carried whole.
     pub on_loss: OnLoss,
 }
@@ -380,6 +398,11 @@ impl Route {
         Self {
             pattern: pattern.into(),
             targets,
+            pick: Pick::default(),
+            affinity: Pick::default().affinity(),
+            fallbacks: Vec::new(),
+            on_overflow: Vec::new(),
+            on_content_policy: Vec::new(),
             on_loss: OnLoss::default(),
         }
     }
@@ -395,6 +418,48 @@ impl Route {
         let limits = self.targets.iter();
         limits.filter_map(|target| target.output_limit).min()
     }
+}
+
+/// Which of several targets is tried first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pick {
+    /// As they are written.
+    #[default]
+    Ordered,
+    /// At random, by weight.
+    Weighted,
+    /// The one with the fewest calls.
+    LeastBusy,
+    /// The one that began to answer fastest.
+    Latency,
+}
+
+impl Pick {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("ordered", Self::Ordered),
+        ("weighted", Self::Weighted),
+        ("least-busy", Self::LeastBusy),
+        ("latency", Self::Latency),
+    ];
+
+    /// The affinity if nothing is said: whoever wants load or latency to decide does
+    /// not want the session to.
+    pub fn affinity(self) -> Affinity {
+        match self {
+            Self::Ordered | Self::Weighted => Affinity::Session,
+            Self::LeastBusy | Self::Latency => Affinity::None,
+        }
+    }
+}
+
+/// What keeps a call at the target of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Nothing.
+    None,
+    /// The client's session, so that the prompt cache there is warm.
+    Session,
 }
 
 /// What becomes of a call whose request cannot be carried whole.
@@ -414,6 +479,8 @@ pub struct Target {
     pub upstream: usize,
     /// Name to send; a `*` is filled by what the pattern's `*` matched.
     pub model: String,
+    /// Its share of the calls, beside the others'.
+    pub weight: u32,
     /// Tokens of prompt and answer together that the model takes.
     pub context_window: Option<u64>,
     /// Most tokens of an answer: larger `max_tokens` are lowered, and reported.
@@ -426,6 +493,7 @@ impl Target {
         Self {
             upstream,
             model: model.into(),
+            weight: 1,
             context_window: None,
             output_limit: None,
         }

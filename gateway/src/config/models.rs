@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::document::Node;
 use super::native::settings;
-use super::{Models, OnLoss, Route, Target, Tier};
+use super::{Affinity, Models, OnLoss, Pick, Route, Target, Tier};
+use crate::route;
 
 /// The pattern of what answers to names that nobody wrote down.
 const ANY_NAME: &str = "*";
@@ -93,7 +94,9 @@ impl Reader<'_> {
     /// Targets, and what there is to say of all of them.
     fn entry(&self, pattern: &str, node: &Node<'_>) -> Route {
         if node.value().get("targets").is_none() {
-            return Route::new(pattern, self.targets(node, pattern));
+            let route = Route::new(pattern, self.targets(node, pattern));
+            warn_of_idle_weights(node, &route);
+            return route;
         }
         let members = node.object(&settings::ROUTE);
         let targets = members.get("targets");
@@ -111,10 +114,45 @@ impl Reader<'_> {
         let on_loss = members
             .get("on_loss")
             .and_then(|node| node.choice(&on_loss));
-        Route {
+        let pick = members.get("pick").and_then(|node| node.choice(&Pick::ALL));
+        let pick = pick.unwrap_or_default();
+        let affinity = [("none", Affinity::None), ("session", Affinity::Session)];
+        let affinity = members
+            .get("affinity")
+            .and_then(|node| node.choice(&affinity));
+        let names = |name: &str| {
+            let node = members.get(name);
+            node.map_or_else(Vec::new, |node| self.names(node))
+        };
+        let route = Route {
+            pick,
+            affinity: affinity.unwrap_or(pick.affinity()),
+            fallbacks: names("fallbacks"),
+            on_overflow: names("on_overflow"),
+            on_content_policy: names("on_content_policy"),
             on_loss: on_loss.unwrap_or_default(),
             ..route
-        }
+        };
+        warn_of_idle_weights(node, &route);
+        route
+    }
+
+    /// Names of models, each of which has an entry. One may stand alone.
+    fn names(&self, node: &Node<'_>) -> Vec<String> {
+        let nodes = match node.value().is_string() {
+            true => vec![node.clone()],
+            false => node.list(),
+        };
+        let name = |node: &Node<'_>| {
+            let name = node.text()?;
+            let mut known = self.entries.iter().map(|(known, _)| known.as_str());
+            if !known.any(|known| route::matches(known, name)) {
+                let known = self.entries.iter().map(|(known, _)| known.as_str());
+                node.unknown("model", name, known);
+            }
+            Some(name.to_owned())
+        };
+        nodes.iter().filter_map(name).collect()
     }
 
     fn targets(&self, node: &Node<'_>, pattern: &str) -> Vec<Target> {
@@ -157,9 +195,21 @@ impl Reader<'_> {
         }
         let count = |name: &str| members.get(name).and_then(|node| node.count(1));
         Some(Target {
+            weight: count("weight").map_or(1, |weight| u32::try_from(weight).unwrap_or(u32::MAX)),
             context_window: count("context_window"),
             output_limit: count("output_limit"),
             ..Target::new(position?, model)
         })
+    }
+}
+
+fn warn_of_idle_weights(node: &Node<'_>, route: &Route) {
+    let is_weighted = route.targets.iter().any(|target| target.weight != 1);
+    if is_weighted && route.pick == Pick::Ordered {
+        let help = "add `pick: weighted` beside `targets`";
+        node.warn(
+            "`weight` has no effect on targets that are tried in order",
+            Some(help.into()),
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! Sluice's own schema: a document to the configuration as used.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use super::accent;
+use super::attempts;
 use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
@@ -16,10 +18,11 @@ use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 9] = [
+    pub(in crate::config) const TOP: [&str; 10] = [
         "listen",
         "keys",
         "limits",
+        "attempts",
         "providers",
         "upstreams",
         "models",
@@ -27,22 +30,47 @@ pub(super) mod settings {
         "default",
         "hooks",
     ];
-    pub(in crate::config) const LIMITS: [&str; 6] = [
+    pub(in crate::config) const LIMITS: [&str; 7] = [
         "body_bytes_max",
         "head_hold_ms",
         "ping_interval_ms",
         "connect_timeout_ms",
         "first_byte_timeout_ms",
         "idle_timeout_ms",
+        "total_timeout_ms",
     ];
-    pub(in crate::config) const UPSTREAM: [&str; 7] = [
-        "provider", "dialect", "base_url", "api_key", "auth", "headers", "accent",
+    pub(in crate::config) const UPSTREAM: [&str; 8] = [
+        "provider", "dialect", "base_url", "api_key", "api_keys", "auth", "headers", "accent",
     ];
     pub(in crate::config) const TIERS: [&str; 5] = ["haiku", "sonnet", "opus", "fable", "subagent"];
-    pub(in crate::config) const ROUTE: [&str; 4] =
-        ["targets", "on_loss", "context_window", "output_limit"];
-    pub(in crate::config) const TARGET: [&str; 4] =
-        ["upstream", "model", "context_window", "output_limit"];
+    pub(in crate::config) const ROUTE: [&str; 9] = [
+        "targets",
+        "pick",
+        "affinity",
+        "fallbacks",
+        "on_overflow",
+        "on_content_policy",
+        "on_loss",
+        "context_window",
+        "output_limit",
+    ];
+    pub(in crate::config) const TARGET: [&str; 5] = [
+        "upstream",
+        "model",
+        "weight",
+        "context_window",
+        "output_limit",
+    ];
+    pub(in crate::config) const ATTEMPTS: [&str; 8] = [
+        "retries",
+        "attempts_max",
+        "pause_ms",
+        "pause_ms_max",
+        "failures_max",
+        "cooldown_ms",
+        "cooldown_ms_max",
+        "on",
+    ];
     pub(in crate::config) const HOOKS: [&str; 3] = ["folder", "kv", "chain"];
     pub(in crate::config) const KV: [&str; 4] = ["store", "path", "url", "bytes_max"];
     pub(in crate::config) const ENTRY: [&str; 11] = [
@@ -112,6 +140,10 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
             .unwrap_or(super::LISTEN),
         keys: members.get("keys").map(keys).unwrap_or_default(),
         limits: members.get("limits").map(limits).unwrap_or_default(),
+        attempts: members
+            .get("attempts")
+            .map(attempts::read)
+            .unwrap_or_default(),
         upstreams,
         models,
         hooks: hooks(members.get("hooks"), &names, around.folder),
@@ -159,6 +191,7 @@ fn limits(node: &Node<'_>) -> Limits {
         connect_timeout_ms: count("connect_timeout_ms", default.connect_timeout_ms),
         first_byte_timeout_ms: count("first_byte_timeout_ms", default.first_byte_timeout_ms),
         idle_timeout_ms: count("idle_timeout_ms", default.idle_timeout_ms),
+        total_timeout_ms: count("total_timeout_ms", default.total_timeout_ms),
     }
 }
 
@@ -209,21 +242,42 @@ fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<
             )),
         );
     }
-    let own_key = members.get("api_key").and_then(secret);
-    let customary = || {
-        row.filter(|_| !members.contains_key("api_key"))
-            .and_then(|row| key_of(row, around))
-    };
     Some(Upstream {
         name,
         provider: provider.to_owned(),
         dialect,
         auth,
         base_url: base_url.unwrap_or_default(),
-        api_key: own_key.or_else(customary),
+        api_keys: api_keys(&members, row, around),
         headers: members.get("headers").map(headers).unwrap_or_default(),
         accent: accent::of(row, dialect, members.get("accent")),
     })
+}
+
+/// The keys that calls take in turn.
+fn api_keys(
+    members: &HashMap<String, Node<'_>>,
+    row: Option<&Row>,
+    around: &Surroundings<'_>,
+) -> Vec<Secret> {
+    match (members.get("api_key"), members.get("api_keys")) {
+        (Some(_), Some(keys)) => {
+            let help = "put all of them into `api_keys`";
+            keys.error("`api_key` is there as well", Some(help.into()));
+            Vec::new()
+        }
+        (Some(key), None) => secret(key).into_iter().collect(),
+        (None, Some(keys)) => {
+            if keys.value().as_sequence().is_some_and(Vec::is_empty) {
+                keys.error("no keys", Some("leave it out if there are none".into()));
+            }
+            keys.list().iter().filter_map(secret).collect()
+        }
+        (None, None) => row
+            .and_then(|row| key_of(row, around))
+            .into_iter()
+            .collect(),
+    }
 }
 
 /// The key in the variable that is the vendor's custom.

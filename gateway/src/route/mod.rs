@@ -1,8 +1,16 @@
-//! Requested model name to targets. Pure.
+//! Requested model name to targets, and the order in which they are tried. Pure.
 //!
 //! Exact names win; then patterns, the longest first; then the tiers of Claude's
 //! names, and the default. A `*` in a target's model name is filled by what the
 //! pattern's `*` matched, left to right.
+
+mod course;
+mod order;
+mod window;
+
+pub use course::{Course, Outlook};
+pub use order::{Entrant, Standing, order, rotated};
+pub use window::{Fit, fit, is_close};
 
 use std::borrow::Cow;
 

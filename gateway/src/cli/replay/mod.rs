@@ -20,7 +20,7 @@ use self::recorded::{Recorded, Sent};
 use super::hook::difference::{changes, line_changes};
 use super::hook::{Report, read_text};
 use crate::app::{self, Locking, Overrides, Source};
-use crate::config::{Config, Hooks, LISTEN, Limits, Models, Route, Target, Upstream};
+use crate::config::{Attempts, Config, Hooks, LISTEN, Limits, Models, Route, Target, Upstream};
 use crate::exits::ReplyBody;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
@@ -180,7 +180,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         dialect: answer.dialect,
         auth: answer.dialect.auth(),
         base_url,
-        api_key: None,
+        api_keys: Vec::new(),
         headers: Vec::new(),
         accent: Accent::of(answer.dialect),
     };
@@ -193,11 +193,17 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         hooks,
         client: Client::new(&limits).map_err(|error| error.to_string())?,
         endpoints: vec![endpoint],
+        health: Arc::default(),
         lessons: Lessons::default(),
         config: Config {
             listen: LISTEN,
             keys: Vec::new(),
             limits,
+            // What was captured is one attempt.
+            attempts: Attempts {
+                retries: 0,
+                ..Attempts::default()
+            },
             upstreams: vec![upstream],
             models: Models {
                 routes: vec![route],
