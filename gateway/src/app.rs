@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Diagnostic, Loaded, Severity};
+use crate::gate::Gates;
 use crate::hook::{Chain, Engine, HookInfo};
 use crate::kv::Stores;
 use crate::lessons::Lessons;
@@ -232,6 +233,7 @@ impl Builder {
         Ok((
             Snapshot {
                 generation,
+                gates: Gates::new(&config, previous.map(|old| &old.gates)),
                 config,
                 hooks,
                 client,

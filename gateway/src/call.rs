@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sluice_codec::ir::{Losses, Usage};
 
 use crate::error::Error;
+use crate::gate::Pass;
 use crate::health::Load;
 use crate::hook::{Session, Stage};
 
@@ -36,6 +37,10 @@ pub struct Call {
     pub tried: Vec<String>,
     /// What the latest attempt loads upon its target.
     pub load: Option<Load>,
+    /// Its room among all calls.
+    pub pass: Option<Pass>,
+    /// Its room at the upstream of the latest attempt.
+    pub upstream_pass: Option<Pass>,
     /// When it must be over.
     pub deadline: Instant,
     /// Fields that could not be carried.
@@ -78,6 +83,8 @@ impl Call {
             attempts: 0,
             tried: Vec::new(),
             load: None,
+            pass: None,
+            upstream_pass: None,
             deadline: began + total,
             losses: Losses::default(),
             passed_back: HeaderMap::new(),

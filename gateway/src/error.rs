@@ -27,6 +27,8 @@ pub enum Origin {
     Hook,
     /// The upstream refused, failed or was silent.
     Upstream,
+    /// The gateway has no room or no time left.
+    Gateway,
 }
 
 impl Origin {
@@ -36,6 +38,7 @@ impl Origin {
             Self::Client => "client",
             Self::Hook => "hook",
             Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
         }
     }
 }
@@ -220,6 +223,21 @@ impl Error {
         }
     }
 
+    /// There is no room for the call, at the gateway or at an upstream.
+    pub fn busy(what: &str, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
+        let headers = [(RETRY_AFTER, HeaderValue::from(seconds))];
+        Self {
+            cause: Cause::Skipped,
+            headers: Some(Box::new(HeaderMap::from_iter(headers))),
+            ..Self::new(
+                Origin::Gateway,
+                503,
+                format!("{what} has all the calls that it takes; try again in {seconds} s"),
+            )
+        }
+    }
+
     /// A prompt of about `tokens` fits into no target's window.
     pub fn too_long(tokens: u64, limit: u64, model: &str) -> Self {
         // The words upon which Claude Code compacts the conversation.
@@ -233,7 +251,7 @@ impl Error {
     pub fn overdue(total_ms: u64) -> Self {
         let message =
             format!("the call took longer than {total_ms} ms (`limits.total_timeout_ms`)");
-        Self::new(Origin::Upstream, 504, message)
+        Self::new(Origin::Gateway, 504, message)
     }
 
     /// How long the upstream wants to be left alone, as seen at `now`.

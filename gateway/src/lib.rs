@@ -23,6 +23,7 @@ pub mod config;
 pub mod demo;
 pub mod error;
 pub mod exits;
+pub mod gate;
 pub mod health;
 pub mod hook;
 pub mod kv;

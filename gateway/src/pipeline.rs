@@ -27,6 +27,7 @@ use crate::codecs::{self, ClientFormat, Decoded, Recipient};
 use crate::config::{Act, Failure, OnLoss, Then, Upstream};
 use crate::error::{Cause, Error, Origin};
 use crate::exits::{self, Reply, Served, Serving};
+use crate::gate::Pass;
 use crate::health::Blow;
 use crate::hook::{self, AttemptFacts, Document, Facts, FailureFacts, Stage, TargetFacts, Verdict};
 use crate::provider::{Accent, Dialect};
@@ -51,16 +52,28 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// What it was let in with.
+    pub passes: Passes,
+}
+
+/// Room that a call takes up.
+#[derive(Debug, Default)]
+pub struct Passes {
+    /// Until its last byte.
+    pub call: Option<Pass>,
+    /// For its body, until the answer begins.
+    pub bytes: Option<Pass>,
 }
 
 /// Serve one call.
-pub async fn run(world: Arc<Snapshot>, inbound: Inbound) -> Reply {
+pub async fn run(world: Arc<Snapshot>, mut inbound: Inbound) -> Reply {
     let limits = &world.config.limits;
     let hold = Duration::from_millis(limits.head_hold_ms);
     let pause = Duration::from_millis(limits.ping_interval_ms);
     let format = ClientFormat::of(inbound.dialect);
     let total = Duration::from_millis(limits.total_timeout_ms);
     let mut call = Call::begin(world.generation, inbound.body.len(), total);
+    call.pass = inbound.passes.call.take();
     let id = call.id.clone();
     let wants_stream = Arc::new(AtomicBool::new(false));
     let is_stream = wants_stream.clone();
@@ -160,7 +173,7 @@ async fn attempts(
     let mut failed = Error::client(404, "the model's route has no targets");
     while let Some((candidate, pause)) = plan.next() {
         tokio::time::sleep(pause).await;
-        let attempt = Attempt::new(world, client, &candidate);
+        let attempt = Attempt::new(world, client, &candidate, plan.has_next());
         let error = match attempt.run(call, request).await {
             Ok(served) => {
                 call.tried.push(format!("{} ok", candidate.name));
@@ -410,6 +423,8 @@ struct Attempt<'w> {
     target: &'w Resolved<'w>,
     upstream: &'w Upstream,
     endpoint: &'w Endpoint,
+    /// Whether there is another target to try at once.
+    has_others: bool,
 }
 
 /// An attempt that came to nothing.
@@ -434,7 +449,12 @@ enum Sent {
 }
 
 impl<'w> Attempt<'w> {
-    fn new(world: &'w Arc<Snapshot>, client: &'w Client<'w>, candidate: &'w Candidate<'w>) -> Self {
+    fn new(
+        world: &'w Arc<Snapshot>,
+        client: &'w Client<'w>,
+        candidate: &'w Candidate<'w>,
+        has_others: bool,
+    ) -> Self {
         let target = &candidate.target;
         Self {
             world,
@@ -443,6 +463,7 @@ impl<'w> Attempt<'w> {
             target,
             upstream: &world.config.upstreams[target.upstream],
             endpoint: &world.endpoints[target.upstream],
+            has_others,
         }
     }
 
@@ -499,6 +520,7 @@ impl<'w> Attempt<'w> {
     fn judge(&self, call: &mut Call, error: &Error, asked: Option<Duration>) -> Act {
         let terms = &self.world.config.attempts;
         let load = call.load.take();
+        call.upstream_pass = None;
         let failure = match error.cause {
             Cause::Own => return Act::of(Then::Fail),
             Cause::Skipped => return Act::of(Then::Next),
@@ -567,6 +589,7 @@ impl<'w> Attempt<'w> {
 
         // 7. Send.
         let limits = &self.world.config.limits;
+        call.upstream_pass = self.enter().await?;
         let (health, candidate) = (&self.world.health, self.candidate);
         call.load = Some(health.begin(candidate.id, &candidate.name, Instant::now()));
         let sent = self
@@ -599,6 +622,25 @@ impl<'w> Attempt<'w> {
             // Until the upstream's own count comes.
             input_estimate: tokens_of(call.request_bytes as u64),
         })))
+    }
+
+    /// Room at the upstream, if it has a limit: only who has no other target waits.
+    async fn enter(&self) -> Result<Option<Pass>, Error> {
+        let name = &self.upstream.name;
+        let Some(gate) = self.world.gates.upstream(name) else {
+            return Ok(None);
+        };
+        if let Some(pass) = gate.try_enter() {
+            return Ok(Some(pass));
+        }
+        if self.has_others {
+            let why = "since `calls_max` of its calls are running";
+            return Err(Error::skipped(name, why));
+        }
+        match gate.enter().await {
+            Ok(pass) => Ok(Some(pass)),
+            Err(full) => Err(Error::busy(&format!("upstream `{name}`"), full.retry_after)),
+        }
     }
 
     /// Hooks on the status and the headers.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::gate::Gates;
 use crate::health::Health;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub endpoints: Vec<Endpoint>,
     /// How targets fare; what is known of one outlives the snapshot.
     pub health: Arc<Health>,
+    /// What keeps load within bounds.
+    pub gates: Gates,
     /// What upstreams have taught.
     pub lessons: Lessons,
 }

@@ -14,6 +14,7 @@ mod hooks;
 mod hostile;
 mod languages;
 mod ledger;
+mod load;
 mod reload;
 mod requests;
 mod routing;

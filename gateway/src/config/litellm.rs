@@ -431,6 +431,7 @@ impl Import<'_> {
                 .or_else(|| native::key_of(row, self.around))
                 .into_iter()
                 .collect(),
+            calls_max: None,
             headers: params
                 .get("extra_headers")
                 .map(native::headers)

@@ -111,6 +111,7 @@ pub fn embedded_default(
             auth: row.auth.unwrap_or(row.dialect.auth()),
             base_url,
             api_keys: api_key.into_iter().collect(),
+            calls_max: None,
             headers: Vec::new(),
             accent: accent::of(Some(row), row.dialect, None),
         });
@@ -265,6 +266,15 @@ impl Config {
 pub struct Limits {
     /// Largest client body, in bytes: 32 MiB, Anthropic's own limit.
     pub body_bytes_max: usize,
+    /// Bodies of all calls whose answer has not begun, in bytes. In memory each may
+    /// stand three times: as it came, as it is sent, and as hooks see it.
+    pub bytes_in_flight_max: usize,
+    /// Calls at once: each costs memory and sockets until its last byte.
+    pub calls_max: usize,
+    /// Calls that may wait for room of each kind.
+    pub queue_max: usize,
+    /// How long they may, in ms: clients have retries of their own.
+    pub queue_wait_ms: u64,
     /// How long a stream's status waits for an early upstream error, in ms.
     pub head_hold_ms: u64,
     /// Pause between keep-alives while an upstream is silent, in ms.
@@ -285,6 +295,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 32 << 20,
+            bytes_in_flight_max: 512 << 20,
+            calls_max: 1024,
+            queue_max: 256,
+            queue_wait_ms: 10_000,
             head_hold_ms: 10_000,
             ping_interval_ms: 15_000,
             connect_timeout_ms: 10_000,
@@ -314,6 +328,8 @@ pub struct Upstream {
     pub base_url: String,
     /// Sent as `auth` says, each call with one of them.
     pub api_keys: Vec<Secret>,
+    /// Calls that it answers at once, if there is a limit.
+    pub calls_max: Option<usize>,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// How the endpoint deviates from its dialect.

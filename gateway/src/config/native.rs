@@ -30,8 +30,12 @@ pub(super) mod settings {
         "default",
         "hooks",
     ];
-    pub(in crate::config) const LIMITS: [&str; 7] = [
+    pub(in crate::config) const LIMITS: [&str; 11] = [
         "body_bytes_max",
+        "bytes_in_flight_max",
+        "calls_max",
+        "queue_max",
+        "queue_wait_ms",
         "head_hold_ms",
         "ping_interval_ms",
         "connect_timeout_ms",
@@ -39,8 +43,16 @@ pub(super) mod settings {
         "idle_timeout_ms",
         "total_timeout_ms",
     ];
-    pub(in crate::config) const UPSTREAM: [&str; 8] = [
-        "provider", "dialect", "base_url", "api_key", "api_keys", "auth", "headers", "accent",
+    pub(in crate::config) const UPSTREAM: [&str; 9] = [
+        "provider",
+        "dialect",
+        "base_url",
+        "api_key",
+        "api_keys",
+        "auth",
+        "calls_max",
+        "headers",
+        "accent",
     ];
     pub(in crate::config) const TIERS: [&str; 5] = ["haiku", "sonnet", "opus", "fable", "subagent"];
     pub(in crate::config) const ROUTE: [&str; 9] = [
@@ -186,6 +198,16 @@ fn limits(node: &Node<'_>) -> Limits {
     };
     Limits {
         body_bytes_max: size(count("body_bytes_max", default.body_bytes_max as u64)),
+        bytes_in_flight_max: size(count(
+            "bytes_in_flight_max",
+            default.bytes_in_flight_max as u64,
+        )),
+        calls_max: size(count("calls_max", default.calls_max as u64)),
+        queue_max: members
+            .get("queue_max")
+            .and_then(|node| node.count(0))
+            .map_or(default.queue_max, size),
+        queue_wait_ms: count("queue_wait_ms", default.queue_wait_ms),
         head_hold_ms: count("head_hold_ms", default.head_hold_ms),
         ping_interval_ms: count("ping_interval_ms", default.ping_interval_ms),
         connect_timeout_ms: count("connect_timeout_ms", default.connect_timeout_ms),
@@ -249,6 +271,10 @@ fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<
         auth,
         base_url: base_url.unwrap_or_default(),
         api_keys: api_keys(&members, row, around),
+        calls_max: members
+            .get("calls_max")
+            .and_then(|node| node.count(1))
+            .map(size),
         headers: members.get("headers").map(headers).unwrap_or_default(),
         accent: accent::of(row, dialect, members.get("accent")),
     })

@@ -118,6 +118,11 @@ impl<'w> Plan<'w> {
         self.course.next(fastrand::u64(..))
     }
 
+    /// Whether there is another target to try at once.
+    pub(super) fn has_next(&self) -> bool {
+        self.course.has_next()
+    }
+
     /// What follows if nobody objects.
     pub(super) fn outlook(&self, error: &Error, act: Act, asked: Option<Duration>) -> Outlook {
         match self.diversion(error) {

@@ -92,6 +92,11 @@ impl<C> Course<C> {
         Some(next)
     }
 
+    /// Whether there is another attempt in this round.
+    pub fn has_next(&self) -> bool {
+        !self.queue.is_empty() && self.begun < self.terms.attempts_max
+    }
+
     /// What follows if a failure of the latest attempt is met with `act`; `asked` is
     /// how long the upstream wants to be left alone.
     pub fn outlook(&self, act: Act, asked: Option<Duration>) -> Outlook {
