@@ -7,6 +7,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use sluice_codec::ir::{Losses, Usage};
 
+use crate::config::FOREVER;
 use crate::error::Error;
 use crate::gate::Pass;
 use crate::health::Load;
@@ -85,7 +86,7 @@ impl Call {
             load: None,
             pass: None,
             upstream_pass: None,
-            deadline: began + total,
+            deadline: began + total.min(FOREVER),
             losses: Losses::default(),
             passed_back: HeaderMap::new(),
             usage: None,
@@ -101,6 +102,13 @@ impl Call {
     pub fn first_byte(&mut self) {
         let elapsed = self.elapsed_ms();
         self.first_byte_ms.get_or_insert(elapsed);
+    }
+
+    /// The latest attempt has nothing more to do with its target; what it loaded upon
+    /// that is for the caller to judge.
+    pub fn leave_target(&mut self) -> Option<Load> {
+        self.upstream_pass = None;
+        self.load.take()
     }
 
     /// All of the answer was given out.

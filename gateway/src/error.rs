@@ -195,6 +195,20 @@ impl Error {
         Self::upstream(name, status, message)
     }
 
+    /// The same, known to be `failure`.
+    pub fn caused_by(self, failure: Failure) -> Self {
+        Self {
+            cause: Cause::Failed(failure),
+            ..self
+        }
+    }
+
+    /// The upstream ended its answer before it began, since a policy forbade it.
+    pub fn forbidden(name: &str) -> Self {
+        let message = format!("upstream `{name}` must not answer this, by its policy on content");
+        Self::new(Origin::Upstream, 400, message).caused_by(Failure::ContentPolicy)
+    }
+
     /// The upstream could not be reached, or was silent for too long.
     pub fn unreachable(name: &str, failure: Failure, what: &str) -> Self {
         let status = match failure {

@@ -6,6 +6,7 @@
 //!    ▲                                                  ▲                             │
 //!    └────────────────── it answers ────────────────────┼──────── it fails ───────────┘
 //! ```
+//! A stream answers once it has begun, but failures in a row are forgiven at its end only.
 //! A target is an upstream's URL, one of its keys and a model's name, so what is known
 //! of it outlives reloads. Time is an argument. What follows from a standing is for
 //! `route::order` to say: a target is never closed to a call that has no other.
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::config::Attempts;
+use crate::config::{Attempts, FOREVER};
 use crate::route::Standing;
 
 /// Most targets that are remembered: names of models may come from clients.
@@ -146,25 +147,25 @@ pub struct Load {
 }
 
 impl Load {
-    /// The target answers.
+    /// The target has answered, to the end.
     pub fn answered(&self) {
         self.health.update(self.id, |state| {
             (state.failures, state.cooldowns, state.cooling_until) = (0, 0, None);
         });
     }
 
-    /// The target's first byte came.
-    pub fn first_byte(&self, now: Instant) {
+    /// The target has begun to answer, a stream.
+    pub fn begun(&self, now: Instant) {
         let took = now.saturating_duration_since(self.began);
         let ms = took.as_secs_f64() * 1_000.0;
         self.health.update(self.id, |state| {
             state.latency = Some(Latency::with(state.latency, ms, now));
+            state.cooling_until = None;
         });
     }
 
-    /// The attempt failed. The time for which the target is left alone from now on.
-    pub fn failed(&self, blow: Blow, terms: &Attempts, now: Instant) -> Option<Duration> {
-        let mut cooldown = None;
+    /// The attempt failed.
+    pub fn failed(&self, blow: Blow, terms: &Attempts, now: Instant) {
         self.health.update(self.id, |state| {
             state.failures += 1;
             let asked = match blow {
@@ -173,10 +174,10 @@ impl Load {
                 Blow::Cools(asked) => asked,
             };
             let time = state.cool(asked, terms);
+            let (target, ms) = (&state.name, time.as_millis() as u64);
+            tracing::warn!(target, ms, "A target is left alone for a while.");
             state.cooling_until = Some(now + time);
-            cooldown = Some(time);
         });
-        cooldown
     }
 }
 
@@ -227,7 +228,7 @@ impl State {
         self.cooldowns += 1;
         self.failures = 0;
         let most = Duration::from_millis(terms.cooldown_ms_max);
-        asked.unwrap_or(doubled).min(most)
+        asked.unwrap_or(doubled).min(most).min(FOREVER)
     }
 
     fn report(&self, now: Instant) -> TargetReport {
@@ -312,8 +313,9 @@ mod tests {
         }
 
         fn fail(&self, ms: u64, blow: Blow) -> Option<u64> {
-            let cooldown = self.begin(ms).failed(blow, &terms(), self.at(ms));
-            cooldown.map(|time| time.as_millis() as u64)
+            self.begin(ms).failed(blow, &terms(), self.at(ms));
+            let left = self.health.report(self.at(ms))[0].cooling_ms;
+            (left > 0).then_some(left)
         }
 
         #[track_caller]
@@ -351,6 +353,8 @@ mod tests {
         case.check(2_999, true);
         assert_eq!(case.fail(3_000, Blow::Counts), Some(3_000), "at most");
         let probe = case.begin(6_000);
+        probe.begun(case.at(6_000));
+        case.check(6_000, false);
         probe.answered();
         case.check(6_000, false);
         assert_eq!(
@@ -387,7 +391,7 @@ mod tests {
     fn latency_follows_peaks_at_once_and_forgets_them_slowly() {
         let case = Case::new();
         let seen = |ms, took| {
-            case.begin(ms).first_byte(case.at(ms + took));
+            case.begin(ms).begun(case.at(ms + took));
             case.health
                 .standing(ID, case.at(ms + took))
                 .latency_ms

@@ -35,7 +35,7 @@ use crate::route::{self, Asker, Outlook, Resolved};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Endpoint, SendError};
 
-use plan::{Candidate, Choice, Plan};
+use plan::{Candidate, Choice, Plan, Prospects};
 
 /// Longest pause before an attempt that a hook wants made again, in ms.
 const RETRY_MS_MAX: u32 = 30_000;
@@ -173,7 +173,7 @@ async fn attempts(
     let mut failed = Error::client(404, "the model's route has no targets");
     while let Some((candidate, pause)) = plan.next() {
         tokio::time::sleep(pause).await;
-        let attempt = Attempt::new(world, client, &candidate, plan.has_next());
+        let attempt = Attempt::new(world, client, &candidate, plan.prospects());
         let error = match attempt.run(call, request).await {
             Ok(served) => {
                 call.tried.push(format!("{} ok", candidate.name));
@@ -182,6 +182,7 @@ async fn attempts(
             Err(Missed::Failed(error)) => error,
             Err(Missed::Again(wait)) => {
                 call.tried.push(format!("{} again", candidate.name));
+                drop(call.leave_target());
                 plan.again(candidate, wait);
                 continue;
             }
@@ -423,8 +424,7 @@ struct Attempt<'w> {
     target: &'w Resolved<'w>,
     upstream: &'w Upstream,
     endpoint: &'w Endpoint,
-    /// Whether there is another target to try at once.
-    has_others: bool,
+    prospects: Prospects,
 }
 
 /// An attempt that came to nothing.
@@ -453,7 +453,7 @@ impl<'w> Attempt<'w> {
         world: &'w Arc<Snapshot>,
         client: &'w Client<'w>,
         candidate: &'w Candidate<'w>,
-        has_others: bool,
+        prospects: Prospects,
     ) -> Self {
         let target = &candidate.target;
         Self {
@@ -463,7 +463,7 @@ impl<'w> Attempt<'w> {
             target,
             upstream: &world.config.upstreams[target.upstream],
             endpoint: &world.endpoints[target.upstream],
-            has_others,
+            prospects,
         }
     }
 
@@ -471,8 +471,8 @@ impl<'w> Attempt<'w> {
         let (lessons, target) = (&self.world.lessons, self.target);
         let known = lessons.of(target.upstream, &target.model);
         let accent = known.as_deref().unwrap_or(&self.upstream.accent);
-        let accent = &*accent.limited_to(self.candidate.output_limit);
-        let first = self.once(call, request, accent).await;
+        let limit = self.candidate.output_limit;
+        let first = self.once(call, request, &accent.limited_to(limit)).await;
         let corrected = match &first {
             Err(Missed::Failed(error)) => error.lesson(accent).map(Arc::new),
             _ => None,
@@ -481,7 +481,8 @@ impl<'w> Attempt<'w> {
             return first;
         };
         call.tried.push(format!("{} taught", self.candidate.name));
-        let second = self.once(call, request, &corrected).await;
+        let limited = corrected.limited_to(limit);
+        let second = self.once(call, request, &limited).await;
         if second.is_ok() {
             lessons.learn(target.upstream, &target.model, corrected);
         }
@@ -502,41 +503,38 @@ impl<'w> Attempt<'w> {
         // 8. The answer, until it is whole, or its beginning is known to be sound.
         let mut answer = Box::new(Answer::open(*terms, &mut call.session).await?);
         let settled = answer.settle(call).await?;
-        if let Some(load) = &call.load {
-            load.answered();
+        if settled.is_none()
+            && let Some(load) = &call.load
+        {
+            load.begun(Instant::now());
         }
         Ok(match settled {
             Some(whole) => Served::Whole(whole),
-            None => {
-                if let Some(load) = &call.load {
-                    load.first_byte(Instant::now());
-                }
-                Served::Stream(answer)
-            }
+            None => Served::Stream(answer),
         })
     }
 
     /// What is done about `error`, and what it says of the target.
     fn judge(&self, call: &mut Call, error: &Error, asked: Option<Duration>) -> Act {
         let terms = &self.world.config.attempts;
-        let load = call.load.take();
-        call.upstream_pass = None;
+        let load = call.leave_target();
         let failure = match error.cause {
             Cause::Own => return Act::of(Then::Fail),
             Cause::Skipped => return Act::of(Then::Next),
             Cause::Failed(failure) => failure,
         };
         let act = terms.policy.act(failure);
-        let blow = match (failure, act.then) {
-            _ if act.cool => Some(Blow::Cools(asked)),
-            (Failure::Timeout, _) | (_, Then::Retry) => Some(Blow::Counts),
-            _ => None,
-        };
-        if let (Some(load), Some(blow)) = (load, blow)
-            && let Some(time) = load.failed(blow, terms, Instant::now())
-        {
-            let (target, ms) = (&self.candidate.name, time.as_millis() as u64);
-            tracing::warn!(target, cause = %error.cause, ms, "A target is left alone for a while.");
+        let Some(load) = load else { return act };
+        let now = Instant::now();
+        match failure {
+            _ if act.cool => load.failed(Blow::Cools(asked), terms, now),
+            // What is wrong is the request: the target is well.
+            Failure::Overflow | Failure::ContentPolicy | Failure::Status(400 | 413 | 422) => {
+                load.answered();
+            }
+            _ if act.then == Then::Retry => load.failed(Blow::Counts, terms, now),
+            Failure::Timeout => load.failed(Blow::Counts, terms, now),
+            _ => {}
         }
         act
     }
@@ -589,6 +587,8 @@ impl<'w> Attempt<'w> {
 
         // 7. Send.
         let limits = &self.world.config.limits;
+        // Where the same is sent again, it still has its room.
+        drop(call.leave_target());
         call.upstream_pass = self.enter().await?;
         let (health, candidate) = (&self.world.health, self.candidate);
         call.load = Some(health.begin(candidate.id, &candidate.name, Instant::now()));
@@ -619,6 +619,7 @@ impl<'w> Attempt<'w> {
             model: call.model.clone(),
             stream: call.stream,
             deadline: call.deadline,
+            takes_refusals: !self.prospects.diverts_refusals,
             // Until the upstream's own count comes.
             input_estimate: tokens_of(call.request_bytes as u64),
         })))
@@ -633,7 +634,7 @@ impl<'w> Attempt<'w> {
         if let Some(pass) = gate.try_enter() {
             return Ok(Some(pass));
         }
-        if self.has_others {
+        if self.prospects.has_others {
             let why = "since `calls_max` of its calls are running";
             return Err(Error::skipped(name, why));
         }

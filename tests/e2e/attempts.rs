@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice_tests::guests::GUEST_STAGES;
-use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk, text_stream};
+use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk, finish, text_stream};
 
 /// An upstream whose models do as they are called: `503` answers with that status,
 /// `503x2` twice and then with a text, `too-long` and `forbidden` with a 400 that says
-/// so, `never` not at all, any other with a text.
+/// so, `filtered` with that stop reason alone, `half` with half of a stream, `never` not
+/// at all, any other with a text.
 async fn upstream() -> FakeUpstream {
     let asked = AtomicUsize::new(0);
     FakeUpstream::start(move |request| {
@@ -26,6 +27,8 @@ async fn upstream() -> FakeUpstream {
             "too-long" => error(400, "This model's maximum context length is 9000 tokens."),
             "forbidden" => error(400, "Content Exists Risk"),
             "never" => Script::Silence,
+            "half" => Script::Pieces(vec![chunk(&json!({ "content": "half" }))]),
+            "filtered" => Script::Pieces(vec![finish("content_filter")]),
             _ => text(&body, format!("ok from {model}")),
         }
     })
@@ -146,6 +149,9 @@ async fn each_kind_of_failure_has_its_fallbacks() {
     check(&["too-long", "a"], all, QUICK, "ok from third", long).await;
     let forbidden = "2; up/forbidden content_policy skip-target, up/third ok";
     check(&["forbidden", "a"], all, QUICK, "ok from third", forbidden).await;
+    let filtered = "2; up/filtered content_policy skip-target, up/third ok";
+    check(&["filtered"], all, "", "ok from third", filtered).await;
+    check(&["filtered"], "", "", "", "1; up/filtered ok").await;
     // The general ones are not for what is wrong with the request.
     let none = "1; up/forbidden content_policy fail";
     let message = "400: Content Exists Risk";
@@ -247,6 +253,29 @@ async fn a_target_that_fails_is_left_alone_across_reloads() {
         only.header("sluice-attempts")
             .starts_with("3; up/500 500 retry")
     );
+}
+
+#[tokio::test]
+async fn answers_that_break_off_count_against_their_target() {
+    let upstream = upstream().await;
+    let cool = "attempts: { failures_max: 2, cooldown_ms: 3600000, cooldown_ms_max: 3600000 }\n";
+    let gateway = gateway(&upstream, &["half", "b"], "", cool).await;
+    for expected in ["1; up/half ok", "1; up/half ok", "1; up/b ok"] {
+        let answer = gateway.client().ask("m", true).await;
+        assert_eq!(answer.header("sluice-attempts"), expected);
+        let last = answer.events().pop().expect("events");
+        assert_eq!(last["type"] == "error", expected.contains("half"));
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_falls_silent_before_its_first_word_has_timed_out() {
+    let (upstream, _speaker) = FakeUpstream::live().await;
+    let limits = "limits: { idle_timeout_ms: 50 }";
+    let gateway = gateway(&upstream, &["a", "b"], "", limits).await;
+    let answer = gateway.client().ask("m", true).await;
+    let attempts = "2; up/a timeout skip-target, up/b ok";
+    assert_eq!(answer.header("sluice-attempts"), attempts);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ pub use hosts::HostGrant;
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::provider::{Accent, Auth, Dialect};
 use crate::secret::Secret;
@@ -45,6 +46,9 @@ pub(crate) const HOOK_MEMORY_BYTES_CEILING: usize = 256 << 20;
 /// What the store in memory holds when nothing is said, in bytes: a small part of
 /// the memory that a gateway has.
 pub(crate) const KV_MEMORY_BYTES_MAX: u64 = 64 << 20;
+
+/// The longest time that clocks reckon with, whatever a file says.
+pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The list of hooks that may run, beside the config file.
 pub(crate) const HOOK_LOCK: &str = "hooks.lock";

@@ -63,6 +63,15 @@ pub(super) struct Plan<'w> {
     size: Size,
 }
 
+/// What lies behind an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prospects {
+    /// Another target can be tried at once.
+    pub(super) has_others: bool,
+    /// Others are there for what a vendor's policy forbids.
+    pub(super) diverts_refusals: bool,
+}
+
 /// How large a request is, in tokens.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
@@ -118,9 +127,14 @@ impl<'w> Plan<'w> {
         self.course.next(fastrand::u64(..))
     }
 
-    /// Whether there is another target to try at once.
-    pub(super) fn has_next(&self) -> bool {
-        self.course.has_next()
+    /// What lies behind the latest attempt.
+    pub(super) fn prospects(&self) -> Prospects {
+        Prospects {
+            has_others: self.course.has_next(),
+            diverts_refusals: self
+                .route
+                .is_some_and(|it| !it.on_content_policy.is_empty()),
+        }
     }
 
     /// What follows if nobody objects.
