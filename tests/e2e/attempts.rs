@@ -67,6 +67,7 @@ models:
   m: {{ targets: [ {} ], {route} }}
   other: {{ upstream: up, model: third }}
   bad: {{ upstream: up, model: \"500\" }}
+  long: {{ upstream: up, model: too-long }}
 {more}",
         upstream.url(),
         targets.join(", "),
@@ -147,6 +148,9 @@ async fn each_kind_of_failure_has_its_fallbacks() {
     check(&["404"], all, QUICK, "ok from third", general).await;
     let long = "2; up/too-long overflow skip-target, up/third ok";
     check(&["too-long", "a"], all, QUICK, "ok from third", long).await;
+    let once = "2; up/too-long overflow skip-target, up/too-long overflow fail";
+    let message = "400: prompt is too long: 9001 tokens > 9000 maximum (This model's maximum context length is 9000 tokens.)";
+    check(&["too-long"], "on_overflow: long", "", message, once).await;
     let forbidden = "2; up/forbidden content_policy skip-target, up/third ok";
     check(&["forbidden", "a"], all, QUICK, "ok from third", forbidden).await;
     let filtered = "2; up/filtered content_policy skip-target, up/third ok";
