@@ -28,7 +28,7 @@ pub struct Call {
     pub stream: bool,
     /// Size of the client's body, in bytes.
     pub request_bytes: usize,
-    /// The entry of the configuration that the latest attempt came from.
+    /// The entry of the configuration that it goes by, for the latest attempt.
     pub route: Option<String>,
     /// `upstream/model` of the latest attempt.
     pub target: Option<String>,

@@ -138,7 +138,10 @@ async fn serve(
         Err(error) => Err(error),
     };
     let planned = match routed {
-        Ok(Routed::Targets(choice)) => Plan::new(world, &inbound, &request, choice).await,
+        Ok(Routed::Targets(choice)) => {
+            call.route = choice.route().map(|route| route.pattern.clone());
+            Plan::new(world, &inbound, &request, choice).await
+        }
         Ok(Routed::Answered(reply)) => return hook_reply(call, reply, format),
         Err(error) => Err(error),
     };

@@ -418,6 +418,7 @@ models:
     let gateway = TestGateway::start(&config("")).await;
     let before = upstream.requests().len();
     let refused = gateway.client().message(&words(7_000)).await;
+    assert_eq!(refused.header("sluice-route"), "m");
     let message = said(&refused);
     assert!(
         message.starts_with("400: prompt is too long: 70"),

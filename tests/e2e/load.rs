@@ -15,12 +15,19 @@ async fn asked(upstream: &FakeUpstream, times: usize) {
 async fn calls_beyond_the_limit_are_told_when_to_come_again() {
     let (upstream, speaker) = FakeUpstream::live().await;
     let limits = "limits: { calls_max: 1, queue_max: 0, queue_wait_ms: 2500 }";
-    let gateway = TestGateway::start(&upstream.config(limits)).await;
+    let mut gateway = TestGateway::start(&upstream.config(limits)).await;
     let client = gateway.client();
     speaker.say(chunk(&json!({ "content": "half" })));
     let mut running = client.begin("m").await;
     assert_eq!(running.status(), 200);
 
+    // A reload of something else keeps count.
+    let with_tiers = upstream.config(&format!("tiers: {{ opus: m }}\n{limits}"));
+    let change = |folder: &std::path::Path| std::fs::write(folder.join("sluice.yaml"), with_tiers);
+    let state = gateway
+        .reload(|folder| change(folder).expect("it can"))
+        .await;
+    assert_eq!((state.generation, state.refused.len()), (2, 0));
     let refused = client.ask("m", true).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "3"));
     assert_eq!(refused.header("x-should-retry"), "");

@@ -30,6 +30,14 @@ pub(super) enum Choice<'w> {
     Hook(Vec<Resolved<'w>>),
 }
 
+impl<'w> Choice<'w> {
+    /// The route that they are of.
+    pub(super) fn route(&self) -> Option<&'w Route> {
+        let (Self::Route(targets) | Self::Hook(targets)) = self;
+        targets.first().map(|target| target.route)
+    }
+}
+
 /// A target with one of its upstream's keys.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate<'w> {
@@ -92,12 +100,10 @@ impl<'w> Plan<'w> {
         request: &Request<'_>,
         choice: Choice<'w>,
     ) -> Result<Self, Error> {
+        let route = choice.route();
         let (targets, route) = match choice {
             Choice::Hook(targets) => (targets, None),
-            Choice::Route(targets) => {
-                let route = targets.first().map(|target| target.route);
-                (targets, route)
-            }
+            Choice::Route(targets) => (targets, route),
         };
         let mut plan = Self {
             world,
