@@ -317,23 +317,26 @@ async fn keys_take_turns_cool_down_and_keep_their_sessions() {
     .await;
     let config = |keys: &str| {
         format!(
-            "upstreams: {{ up: {{ base_url: \"{}\", api_keys: [{keys}] }} }}\nmodels: {{ m: {{ upstream: up }} }}\n{QUICK}",
+            "upstreams: {{ up: {{ base_url: \"{}\", api_keys: [{keys}] }} }}\nmodels: {{ m: [ {{ upstream: up }}, {{ upstream: up, model: n }} ] }}\n{QUICK}",
             upstream.url()
         )
     };
     let session = [("x-claude-code-session-id", "s-1")];
     let body =
         json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "hi" }] });
-    let gateway = TestGateway::start(&config("k-1, k-2, k-3")).await;
+    let gateway = TestGateway::start(&config("k-1, k-2, k-3, k-4")).await;
     let client = gateway.client();
     let mut turns = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..8 {
         turns.push(client.ask("m", false).await.text());
     }
-    assert_eq!(turns[..3], turns[3..]);
+    assert_eq!(turns[..4], turns[4..]);
     turns.sort();
     turns.dedup();
-    assert_eq!(turns, ["Bearer k-1", "Bearer k-2", "Bearer k-3"]);
+    assert_eq!(
+        turns,
+        ["Bearer k-1", "Bearer k-2", "Bearer k-3", "Bearer k-4"]
+    );
     let mut kept = Vec::new();
     for _ in 0..3 {
         let answer = client

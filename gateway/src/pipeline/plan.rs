@@ -4,6 +4,7 @@
 //! Brings together what `route` says, how targets fare, and how large the request is;
 //! sends nothing.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sluice_codec::ir::{Request, tokens_of};
@@ -68,6 +69,9 @@ pub(super) struct Plan<'w> {
     /// What knows where else to go; none once that is decided.
     route: Option<&'w Route>,
     session: Option<u64>,
+    /// Whose turn it is among an upstream's keys: once a call, however many of its
+    /// targets are planned.
+    turns: HashMap<usize, usize>,
     size: Size,
 }
 
@@ -110,6 +114,7 @@ impl<'w> Plan<'w> {
             course: Course::new([], &world.config.attempts),
             route,
             session: client.session,
+            turns: HashMap::new(),
             size: Size::default(),
         };
         plan.size = plan.measured(client, request, &targets).await?;
@@ -203,7 +208,8 @@ impl<'w> Plan<'w> {
         match self.fitting(candidates) {
             Err(_) if !route.on_overflow.is_empty() => {
                 self.route = None;
-                self.fitting(self.fallbacks(&route.on_overflow))
+                let candidates = self.fallbacks(&route.on_overflow);
+                self.fitting(candidates)
             }
             fitting => fitting,
         }
@@ -211,11 +217,14 @@ impl<'w> Plan<'w> {
 
     /// Those of the models that `names` stands for, whose own fallbacks are left out:
     /// so there is an end to it.
-    fn fallbacks(&self, names: &'w [String]) -> Vec<Candidate<'w>> {
-        let routes = names.iter().filter_map(|name| self.resolved(name));
-        routes
-            .flat_map(|(route, targets)| self.candidates(targets, route.pick, route.affinity))
-            .collect()
+    fn fallbacks(&mut self, names: &[String]) -> Vec<Candidate<'w>> {
+        let mut candidates = Vec::new();
+        for name in names {
+            if let Some((route, targets)) = self.resolved(name) {
+                candidates.extend(self.candidates(targets, route.pick, route.affinity));
+            }
+        }
+        candidates
     }
 
     fn resolved(&self, name: &str) -> Option<(&'w Route, Vec<Resolved<'w>>)> {
@@ -224,7 +233,7 @@ impl<'w> Plan<'w> {
 
     /// `targets` with all of their keys, in order.
     fn candidates(
-        &self,
+        &mut self,
         targets: Vec<Resolved<'w>>,
         pick: Pick,
         affinity: Affinity,
@@ -247,7 +256,8 @@ impl<'w> Plan<'w> {
 
     /// `target` with each of its upstream's keys: a session has its own, the others
     /// take turns. Never empty.
-    fn keyed(&self, target: Resolved<'w>, session: Option<u64>) -> Vec<Candidate<'w>> {
+    fn keyed(&mut self, target: Resolved<'w>, session: Option<u64>) -> Vec<Candidate<'w>> {
+        let turn = self.turn(target.upstream);
         let now = Instant::now();
         let upstream = &self.world.config.upstreams[target.upstream];
         let endpoint = &self.world.endpoints[target.upstream];
@@ -271,7 +281,7 @@ impl<'w> Plan<'w> {
         };
         let mut keyed: Vec<_> = match session.filter(|_| count > 1) {
             None => {
-                let turns = route::rotated(count, endpoint.turn());
+                let turns = route::rotated(count, turn);
                 turns.map(candidate).collect()
             }
             Some(_) => {
@@ -283,6 +293,12 @@ impl<'w> Plan<'w> {
         };
         keyed.sort_by_key(|candidate| candidate.standing.is_cooling);
         keyed
+    }
+
+    fn turn(&mut self, upstream: usize) -> usize {
+        let endpoint = &self.world.endpoints[upstream];
+        let turn = self.turns.entry(upstream);
+        *turn.or_insert_with(|| endpoint.turn())
     }
 
     fn id(&self, target: &Resolved<'_>, key: &[u8]) -> TargetId {
