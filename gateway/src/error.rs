@@ -144,7 +144,7 @@ impl Error {
     pub fn unknown_model(model: &str, nearest: &[String]) -> Self {
         let nearest: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
         let hint = match nearest.as_slice() {
-            [] => "no models are configured".to_owned(),
+            [] => "`models` has no names".to_owned(),
             names => format!("did you mean {}?", names.join(", ")),
         };
         Self::client(404, format!("model `{model}` is not configured; {hint}"))

@@ -175,7 +175,9 @@ async fn attempts(
 ) -> Result<Served, Error> {
     let mut failed = Error::client(404, "the model's route has no targets");
     while let Some((candidate, pause)) = plan.next() {
-        tokio::time::sleep(pause).await;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await; // which takes a millisecond at least
+        }
         let attempt = Attempt::new(world, client, &candidate, plan.prospects());
         let error = match attempt.run(call, request).await {
             Ok(served) => {

@@ -394,6 +394,7 @@ models:
     targets: [ {{ upstream: up, model: small, context_window: 6000 }}, {{ upstream: up, model: larger, context_window: 9000 }} ]
     {overflow}
   huge: {{ upstream: up, model: huge }}
+  other: {{ upstream: up, model: other }}
 ",
             upstream.url()
         )
@@ -416,6 +417,13 @@ models:
         assert!(sent.abs_diff(max_tokens) < 20, "{count}: {sent}");
         let is_reported = answer.header("sluice-losses").contains("max_tokens");
         assert_eq!(is_reported, max_tokens < 5000, "{count}");
+    }
+
+    let both = "on_overflow: [huge]\n    fallbacks: [other]";
+    for (more, target) in [(both, "up/huge"), ("fallbacks: [other]", "up/other")] {
+        let gateway = TestGateway::start(&config(more)).await;
+        let answer = gateway.client().message(&words(7_000)).await;
+        assert_eq!(answer.header("sluice-target"), target);
     }
 
     let gateway = TestGateway::start(&config("")).await;

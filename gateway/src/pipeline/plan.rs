@@ -196,23 +196,29 @@ impl<'w> Plan<'w> {
     // === candidates ===
 
     /// The route's targets and then its fallbacks', as far as the prompt fits: first
-    /// those that nothing is known against.
+    /// those that nothing is known against. Where it fits into none of the route's own,
+    /// there may be others for that.
     fn along(
         &mut self,
         route: &'w Route,
         targets: Vec<Resolved<'w>>,
     ) -> Result<Vec<Candidate<'w>>, Error> {
-        let mut candidates = self.candidates(targets, route.pick, route.affinity);
-        candidates.extend(self.fallbacks(&route.fallbacks));
-        candidates.sort_by_key(|candidate| candidate.standing.is_cooling);
-        match self.fitting(candidates) {
-            Err(_) if !route.on_overflow.is_empty() => {
-                self.route = None;
-                let candidates = self.fallbacks(&route.on_overflow);
-                self.fitting(candidates)
-            }
-            fitting => fitting,
+        let own = self.candidates(targets, route.pick, route.affinity);
+        let own = self.fitting(own);
+        if own.is_err() && !route.on_overflow.is_empty() {
+            self.route = None;
+            let candidates = self.fallbacks(&route.on_overflow);
+            return self.fitting(candidates);
         }
+        let others = self.fallbacks(&route.fallbacks);
+        let others = self.fitting(others).unwrap_or_default();
+        let mut candidates = match own {
+            Err(error) if others.is_empty() => return Err(error),
+            own => own.unwrap_or_default(),
+        };
+        candidates.extend(others);
+        candidates.sort_by_key(|candidate| candidate.standing.is_cooling);
+        Ok(candidates)
     }
 
     /// Those of the models that `names` stands for, whose own fallbacks are left out:
