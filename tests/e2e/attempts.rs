@@ -9,8 +9,8 @@ use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk, finish, tex
 
 /// An upstream whose models do as they are called: `503` answers with that status,
 /// `503x2` twice and then with a text, `too-long` and `forbidden` with a 400 that says
-/// so, `filtered` with that stop reason alone, `half` with half of a stream, `never` not
-/// at all, any other with a text.
+/// so, `early` with an error inside a stream, `filtered` with that stop reason alone,
+/// `half` with half of a stream, `never` not at all, any other with a text.
 async fn upstream() -> FakeUpstream {
     let asked = AtomicUsize::new(0);
     FakeUpstream::start(move |request| {
@@ -27,6 +27,10 @@ async fn upstream() -> FakeUpstream {
             "too-long" => error(400, "This model's maximum context length is 9000 tokens."),
             "forbidden" => error(400, "Content Exists Risk"),
             "never" => Script::Silence,
+            "early" => {
+                let error = json!({ "error": { "message": "slow down", "code": 429 } });
+                Script::Pieces(vec![format!("data: {error}\n\n")])
+            }
             "half" => Script::Pieces(vec![chunk(&json!({ "content": "half" }))]),
             "filtered" => Script::Pieces(vec![finish("content_filter")]),
             _ => text(&body, format!("ok from {model}")),
@@ -112,6 +116,8 @@ async fn what_may_pass_is_tried_again_and_other_targets_first() {
     check(&["503", "b"], "", QUICK, "ok from b", taken_over).await;
     let rounds = "4; up/404 404 skip-target, up/503x2 503 retry, up/503x2 503 retry, up/503x2 ok";
     check(&["404", "503x2"], "", QUICK, "ok from 503x2", rounds).await;
+    let early = "2; up/early 429 skip-target, up/b ok";
+    check(&["early", "b"], "", QUICK, "ok from b", early).await;
     let all = "3; up/500 500 retry, up/500 500 retry, up/500 500 fail";
     check(&["500"], "", QUICK, "500: upstream `up`: not now", all).await;
     let none = "attempts: { retries: 0 }";
