@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use sluice_codec::ir::{Event, Losses, Message, Sequencer, Stop, StopReason, Usage};
+use sluice_codec::ir::{BlockStart, Event, Losses, Message, Sequencer, Stop, StopReason, Usage};
 use sluice_codec::sse::FrameReader;
 
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat, Decoder, Encoder};
-use crate::config::Upstream;
+use crate::config::{Failure, Upstream};
 use crate::error::Error;
+use crate::health::Blow;
 use crate::hook::{Document, Ending, Flow, Refusal, Session, Stage, Verdict};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, SendError};
@@ -52,6 +53,10 @@ pub(crate) struct Terms {
     pub(crate) model: String,
     /// Whether the client wants a stream.
     pub(crate) stream: bool,
+    /// When the call must be over.
+    pub(crate) deadline: Instant,
+    /// Whether an answer that says nothing but that it must not is one.
+    pub(crate) takes_refusals: bool,
     /// Prompt tokens to show until the upstream's count comes.
     pub(crate) input_estimate: u64,
 }
@@ -68,6 +73,8 @@ pub(crate) struct Answer {
     upstream: usize,
     model: String,
     stream: bool,
+    deadline: Instant,
+    takes_refusals: bool,
     /// What the client's dialect could not carry.
     losses: Losses,
 }
@@ -79,6 +86,10 @@ struct Source {
     framing: Framing,
     decoder: Decoder,
     last_byte: Instant,
+    /// It said that it failed, or fell silent.
+    failed: bool,
+    /// It was given up since nothing came.
+    was_silent: bool,
 }
 
 /// How the bytes are framed: told by the first one, never by `content-type`.
@@ -96,7 +107,11 @@ struct Delivery {
     out: Vec<u8>,
     /// Content, or its end, has come: an error can no more become a status.
     begun: bool,
+    /// Some of that content is more than an empty block.
+    said: bool,
     ended: bool,
+    /// It ended before that, since a policy forbade it.
+    refused: bool,
     usage: Option<Usage>,
     /// The error that came, if one did: kind and message.
     failure: Option<(String, String)>,
@@ -131,6 +146,8 @@ impl Answer {
                 framing: Framing::Unknown,
                 decoder: terms.decoder,
                 last_byte: Instant::now(),
+                failed: false,
+                was_silent: false,
             },
             watched,
             sequencer: Sequencer::default(),
@@ -139,7 +156,9 @@ impl Answer {
                 format: terms.format,
                 out: Vec::new(),
                 begun: false,
+                said: false,
                 ended: false,
+                refused: false,
                 usage: None,
                 failure: None,
             },
@@ -147,6 +166,8 @@ impl Answer {
             upstream: terms.upstream,
             model: terms.model,
             stream: terms.stream,
+            deadline: terms.deadline,
+            takes_refusals: terms.takes_refusals,
             losses: Losses::default(),
         })
     }
@@ -159,27 +180,44 @@ impl Answer {
     /// stream that nobody holds, until its beginning is known to be sound: until
     /// then another target can take over.
     pub(crate) async fn settle(&mut self, call: &mut Call) -> Result<Option<Vec<u8>>, Error> {
-        let streams = matches!(self.delivery.form, Form::Stream(_));
-        while !(self.delivery.ended || streams && self.delivery.begun) {
+        while !(self.delivery.ended || self.streams_on()) {
             self.step(&mut call.session, Duration::MAX).await?;
         }
-        let failure = self
-            .delivery
-            .failure
-            .take_if(|_| !(streams && self.delivery.begun));
+        let failure = match self.streams_on() {
+            true => None,
+            false => self.delivery.failure.take(),
+        };
+        let name = &self.upstream().name;
         if let Some((kind, message)) = failure {
-            return Err(Error::upstream_kind(&self.upstream().name, &kind, &message));
+            let error = Error::upstream_kind(name, &kind, &message);
+            return Err(match self.source.was_silent {
+                true => error.caused_by(Failure::Timeout),
+                false => error,
+            });
+        }
+        if self.delivery.refused && !self.takes_refusals {
+            return Err(Error::forbidden(name));
         }
         self.drain();
         let body = match &mut self.delivery.form {
             Form::Stream(_) => None,
             Form::Whole(message) => {
                 let message = std::mem::take(message);
-                Some(self.finished(&mut call.session, message).await?)
+                let body = self.finished(&mut call.session, message).await?;
+                self.judge(call);
+                Some(body)
             }
         };
         self.note(call);
         Ok(body)
+    }
+
+    /// Whether what comes from now on goes out as it comes.
+    fn streams_on(&self) -> bool {
+        let delivery = &self.delivery;
+        // An empty block may be all that comes before a refusal.
+        let is_sound = delivery.begun && (self.takes_refusals || delivery.said);
+        matches!(delivery.form, Form::Stream(_)) && is_sound
     }
 
     /// The bytes for a client that wants a stream.
@@ -222,15 +260,22 @@ impl Answer {
         };
         let idle_left =
             Duration::from_millis(idle_ms).saturating_sub(self.source.last_byte.elapsed());
-        let read = tokio::time::timeout(wait.min(idle_left), self.source.read()).await;
-        if read.is_err() && wait < idle_left {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let patience = wait.min(idle_left).min(left);
+        let read = tokio::time::timeout(patience, self.source.read()).await;
+        if read.is_err() && wait < idle_left.min(left) {
             return Ok(Step::Silent);
+        }
+        if left.is_zero() || read.is_err() && left < idle_left {
+            return Err(Error::overdue(self.world.config.limits.total_timeout_ms));
         }
         let mut events = Vec::new();
         {
             let (watched, delivery) = (self.watched, &mut self.delivery);
             let upstream = &self.world.config.upstreams[self.upstream];
+            let mut failed = false;
             let mut sink = |event: Event<'_>| {
+                failed |= matches!(event, Event::Error { .. });
                 let event = scrubbed(event, upstream);
                 if watched {
                     events.push(event.into_owned())
@@ -244,6 +289,7 @@ impl Answer {
                 Ok(Err(error)) => self.source.broken(&error.to_string(), &mut sink),
                 Err(_) => self.source.silent(idle_ms, &mut sink),
             }
+            self.source.failed |= failed;
         }
         if self.watched {
             self.pass_hooks(session, events).await?;
@@ -356,7 +402,19 @@ impl Answer {
         call.usage = self.delivery.usage.clone();
     }
 
+    /// What the answer's end says of its target: what hooks did is not its fault.
+    fn judge(&self, call: &Call) {
+        let Some(load) = &call.load else { return };
+        if self.source.failed {
+            let terms = &self.world.config.attempts;
+            load.failed(Blow::Counts, terms, Instant::now());
+        } else {
+            load.answered();
+        }
+    }
+
     fn conclude(&mut self, call: &mut Call) {
+        self.judge(call);
         match self.delivery.failure.take() {
             Some((kind, message)) => call.failed(&Error::upstream_kind(
                 &self.upstream().name,
@@ -443,6 +501,7 @@ impl Source {
         if self.decoder.is_finished() {
             self.finish(sink);
         } else {
+            self.was_silent = true;
             self.decoder.abort(
                 &format!("the upstream sent nothing for {} s", idle_ms / 1_000),
                 sink,
@@ -456,15 +515,21 @@ impl Source {
 impl Delivery {
     fn take(&mut self, event: Event<'_>) {
         match &event {
-            Event::Delta { .. } | Event::BlockStop { .. } => self.begun = true,
-            Event::Stop(_) => (self.begun, self.ended) = (true, true),
+            Event::BlockStart { block, .. } => {
+                self.said |= !matches!(block, BlockStart::Text | BlockStart::Thinking);
+            }
+            Event::Delta { .. } => (self.begun, self.said) = (true, true),
+            Event::BlockStop { .. } => self.begun = true,
+            Event::Stop(stop) => {
+                self.refused = !self.said && stop.reason == StopReason::Refusal;
+                (self.begun, self.ended) = (true, true);
+            }
             Event::Start { usage, .. } => self.usage = usage.clone(),
             Event::Usage(usage) => self.usage = Some(usage.clone()),
             Event::Error { kind, message } => {
                 self.ended = true;
                 self.failure = Some((kind.to_string(), message.to_string()));
             }
-            _ => {}
         }
         match &mut self.form {
             Form::Stream(encoder) => encoder.encode(&event, &mut self.out),

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Diagnostic, Loaded, Severity};
+use crate::gate::Gates;
 use crate::hook::{Chain, Engine, HookInfo};
 use crate::kv::Stores;
 use crate::lessons::Lessons;
@@ -232,10 +233,12 @@ impl Builder {
         Ok((
             Snapshot {
                 generation,
+                gates: Gates::new(&config, previous.map(|old| &old.gates)),
                 config,
                 hooks,
                 client,
                 endpoints,
+                health: previous.map(|old| old.health.clone()).unwrap_or_default(),
                 lessons: Lessons::default(),
             },
             notes,
@@ -441,7 +444,9 @@ fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, u64)) -> Option<Rebui
 /// What a reload changed, a line each.
 fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
     let models = |snapshot: &Snapshot| {
-        let routes = snapshot.config.models.routes.iter();
+        let models = &snapshot.config.models;
+        let tiers = models.tiers.iter().map(|(_, route)| route);
+        let routes = models.routes.iter().chain(tiers).chain(&models.default);
         let upstream = |at: usize| &snapshot.config.upstreams[at].name;
         routes
             .map(|route| {
@@ -506,13 +511,10 @@ fn difference(what: &str, old: &[(String, String)], new: &[(String, String)]) ->
 }
 
 fn describe(snapshot: &Snapshot) -> Vec<String> {
-    let names: Vec<_> = snapshot
-        .config
-        .models
-        .routes
-        .iter()
-        .map(|route| route.pattern.as_str())
-        .collect();
+    let models = &snapshot.config.models;
+    let tiers = models.tiers.iter().map(|(_, route)| route);
+    let routes = models.routes.iter().chain(tiers).chain(&models.default);
+    let names: Vec<_> = routes.map(|route| route.pattern.as_str()).collect();
     let hooks = snapshot.hooks.describe();
     let hooks: Vec<_> = hooks
         .iter()

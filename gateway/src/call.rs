@@ -1,13 +1,16 @@
 //! One call: what logs, headers and metrics show of it.
 
 use std::fmt::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use serde_json::{Value, json};
 use sluice_codec::ir::{Losses, Usage};
 
+use crate::config::FOREVER;
 use crate::error::Error;
+use crate::gate::Pass;
+use crate::health::Load;
 use crate::hook::{Session, Stage};
 
 /// Longest value of a report header, in bytes: some proxies cut at 8 KiB in all.
@@ -25,10 +28,22 @@ pub struct Call {
     pub stream: bool,
     /// Size of the client's body, in bytes.
     pub request_bytes: usize,
+    /// The entry of the configuration that it goes by, for the latest attempt.
+    pub route: Option<String>,
     /// `upstream/model` of the latest attempt.
     pub target: Option<String>,
     /// Attempts so far.
     pub attempts: u32,
+    /// What became of each target that was tried: `up/m 503 retry`.
+    pub tried: Vec<String>,
+    /// What the latest attempt loads upon its target.
+    pub load: Option<Load>,
+    /// Its room among all calls.
+    pub pass: Option<Pass>,
+    /// Its room at the upstream of the latest attempt.
+    pub upstream_pass: Option<Pass>,
+    /// When it must be over.
+    pub deadline: Instant,
     /// Fields that could not be carried.
     pub losses: Losses,
     /// Headers of the upstream's answer that the client reads.
@@ -57,21 +72,28 @@ enum Outcome {
 
 impl Call {
     /// A call begins.
-    pub fn begin(generation: u64, request_bytes: usize) -> Self {
+    pub fn begin(generation: u64, request_bytes: usize, total: Duration) -> Self {
+        let began = Instant::now();
         Self {
             id: format!("req_{:016x}", fastrand::u64(..)),
             model: String::new(),
             stream: false,
             request_bytes,
+            route: None,
             target: None,
             attempts: 0,
+            tried: Vec::new(),
+            load: None,
+            pass: None,
+            upstream_pass: None,
+            deadline: began + total.min(FOREVER),
             losses: Losses::default(),
             passed_back: HeaderMap::new(),
             usage: None,
             session: Session::default(),
             generation,
             outcome: Outcome::Abandoned,
-            began: Instant::now(),
+            began,
             first_byte_ms: None,
         }
     }
@@ -80,6 +102,13 @@ impl Call {
     pub fn first_byte(&mut self) {
         let elapsed = self.elapsed_ms();
         self.first_byte_ms.get_or_insert(elapsed);
+    }
+
+    /// The latest attempt has nothing more to do with its target; what it loaded upon
+    /// that is for the caller to judge.
+    pub fn leave_target(&mut self) -> Option<Load> {
+        self.upstream_pass = None;
+        self.load.take()
     }
 
     /// All of the answer was given out.
@@ -99,6 +128,14 @@ impl Call {
     pub fn losses_header(&self) -> Option<String> {
         let listed = self.losses.listed().iter().map(|loss| loss.path.as_str());
         header_list(self.losses.count(), listed)
+    }
+
+    /// Header value that reports the attempts; none before the first.
+    pub fn attempts_header(&self) -> Option<String> {
+        header_list(
+            self.attempts as usize,
+            self.tried.iter().map(String::as_str),
+        )
     }
 
     /// Header value that reports failed hooks; none if there are none.
@@ -128,8 +165,10 @@ impl Drop for Call {
             call = %self.id,
             model = %self.model,
             stream = self.stream,
+            route = self.route.as_deref().unwrap_or(""),
             target = self.target.as_deref().unwrap_or(""),
             attempts = self.attempts,
+            tried = self.tried.join(", "),
             generation = self.generation,
             outcome,
             status,
@@ -169,7 +208,7 @@ impl Call {
         });
         json!({
             "id": self.id, "model": self.model, "stream": self.stream,
-            "target": self.target, "attempts": self.attempts, "generation": self.generation,
+            "route": self.route, "target": self.target, "attempts": self.attempts, "tried": self.tried, "generation": self.generation,
             "outcome": outcome, "status": status, "error": error,
             "ms": ms, "first_byte_ms": self.first_byte_ms,
             "usage": usage, "losses": losses, "edits": texts(self.session.edits()),

@@ -3,6 +3,7 @@
 //! Client and upstream of one dialect: the body is forwarded, and only what the
 //! target demands is changed in it. Of two: it goes through the inner form.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use sluice_codec::json::Member;
 
 use crate::error::Error;
 use crate::provider::{Accent, Dialect};
+use crate::route::Asker;
 
 /// The version of Messages that is spoken to upstreams unless the client names
 /// another. <https://docs.claude.com/en/api/versioning> (seen 2026-11).
@@ -45,6 +47,29 @@ pub(crate) fn decode_request(dialect: Dialect, body: &[u8]) -> Result<Decoded<'_
         include_usage,
     };
     Ok(Decoded { request, format })
+}
+
+/// Who sends a request with these headers: Claude Code marks those of subagents.
+pub(crate) fn asker(headers: &HeaderMap) -> Asker {
+    match headers.contains_key("x-claude-code-agent-id") {
+        true => Asker::Subagent,
+        false => Asker::Main,
+    }
+}
+
+/// What tells a client's session from others: the header of Claude Code, opencode or
+/// Codex, else the user whom the request names, in which Claude Code has its session,
+/// too (seen 2026-11).
+pub(crate) fn session(headers: &HeaderMap, request: &Request<'_>) -> Option<u64> {
+    const HEADERS: [&str; 3] = ["x-claude-code-session-id", "x-session-id", "session-id"];
+    let named = HEADERS.iter().find_map(|name| headers.get(*name));
+    let mut hasher = DefaultHasher::new();
+    match (named, &request.user_id) {
+        (Some(session), _) => session.as_bytes().hash(&mut hasher),
+        (None, Some(user)) => user.decoded().as_bytes().hash(&mut hasher),
+        (None, None) => return None,
+    }
+    Some(hasher.finish())
 }
 
 /// The request as hooks see it: in the vocabulary of Messages.

@@ -2,14 +2,19 @@
 //! the status, and what to do.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
+use sluice_codec::content_policy::is_refusal;
 use sluice_codec::dialect::messages::{kind_of_status, status_of_kind};
 use sluice_codec::fields::DecodeError;
 use sluice_codec::ir::{Losses, Refused};
+use sluice_codec::overflow::is_overflow;
 
+use crate::config::Failure;
 use crate::hook::{HookError, Refusal};
 use crate::provider::Accent;
 
@@ -22,6 +27,8 @@ pub enum Origin {
     Hook,
     /// The upstream refused, failed or was silent.
     Upstream,
+    /// The gateway has no room or no time left.
+    Gateway,
 }
 
 impl Origin {
@@ -31,7 +38,42 @@ impl Origin {
             Self::Client => "client",
             Self::Hook => "hook",
             Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
         }
+    }
+}
+
+/// What an attempt failed of, as far as it decides whether there is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Of something that no other attempt would mend.
+    Own,
+    /// Its target was passed over: another may be had.
+    Skipped,
+    /// The upstream failed; the policy knows what is done about it.
+    Failed(Failure),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("refused"),
+            Self::Skipped => f.write_str("skipped"),
+            Self::Failed(Failure::Connect) => f.write_str("connect"),
+            Self::Failed(Failure::Timeout) => f.write_str("timeout"),
+            Self::Failed(Failure::Overflow) => f.write_str("overflow"),
+            Self::Failed(Failure::ContentPolicy) => f.write_str("content_policy"),
+            Self::Failed(Failure::Status(status)) => write!(f, "{status}"),
+        }
+    }
+}
+
+/// What an upstream's error with this status and these words is.
+fn failure(status: u16, message: &str) -> Failure {
+    match status {
+        400 | 413 | 422 if is_overflow(message) => Failure::Overflow,
+        400 | 403 | 422 | 451 if is_refusal(message) => Failure::ContentPolicy,
+        _ => Failure::Status(status),
     }
 }
 
@@ -54,8 +96,8 @@ pub struct Error {
     /// Whether the same request can ever succeed: clients retry for minutes
     /// unless they are told that it cannot.
     pub hopeless: bool,
-    /// Whether another target might do better.
-    pub try_next: bool,
+    /// What an attempt failed of, which decides whether there is another.
+    pub cause: Cause,
 }
 
 impl Error {
@@ -68,7 +110,7 @@ impl Error {
             details: None,
             headers: None,
             hopeless: false,
-            try_next: false,
+            cause: Cause::Own,
         }
     }
 
@@ -102,7 +144,7 @@ impl Error {
     pub fn unknown_model(model: &str, nearest: &[String]) -> Self {
         let nearest: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
         let hint = match nearest.as_slice() {
-            [] => "no models are configured".to_owned(),
+            [] => "`models` has no names".to_owned(),
             names => format!("did you mean {}?", names.join(", ")),
         };
         Self::client(404, format!("model `{model}` is not configured; {hint}"))
@@ -112,7 +154,7 @@ impl Error {
     pub fn lossy(losses: &Losses, upstream: &str) -> Self {
         let listed: Vec<_> = losses.listed().iter().map(ToString::to_string).collect();
         Self {
-            try_next: true,
+            cause: Cause::Skipped,
             ..Self::client(
                 400,
                 format!(
@@ -127,22 +169,19 @@ impl Error {
     pub fn upstream(name: &str, status: u16, message: &str) -> Self {
         // The gateway's key failed, not the client's: trying again cannot help.
         let hopeless = matches!(status, 401..=404);
-        // What is wrong with the request is wrong for every target.
-        let try_next = !matches!(status, 400 | 413 | 422);
         // The words upon which clients act must stay at the front.
         let message = if matches!(status, 400 | 413 | 422) {
             message.to_owned()
         } else {
             format!("upstream `{name}`: {message}")
         };
-        let status = if (400..600).contains(&status) {
-            status
-        } else {
-            502
+        let status = match status {
+            400..600 => status,
+            _ => 502,
         };
         Self {
             hopeless,
-            try_next,
+            cause: Cause::Failed(failure(status, &message)),
             ..Self::new(Origin::Upstream, status, message)
         }
     }
@@ -156,16 +195,94 @@ impl Error {
         Self::upstream(name, status, message)
     }
 
-    /// The upstream could not be reached, or was silent for too long.
-    pub fn unreachable(name: &str, status: u16, what: &str) -> Self {
+    /// The same, known to be `failure`.
+    pub fn caused_by(self, failure: Failure) -> Self {
         Self {
-            try_next: true,
+            cause: Cause::Failed(failure),
+            ..self
+        }
+    }
+
+    /// The upstream ended its answer before it began, since a policy forbade it.
+    pub fn forbidden(name: &str) -> Self {
+        let message = format!("upstream `{name}` must not answer this, by its policy on content");
+        Self::new(Origin::Upstream, 400, message).caused_by(Failure::ContentPolicy)
+    }
+
+    /// The upstream could not be reached, or was silent for too long.
+    pub fn unreachable(name: &str, failure: Failure, what: &str) -> Self {
+        let status = match failure {
+            Failure::Timeout => 504,
+            _ => 502,
+        };
+        Self {
+            cause: Cause::Failed(failure),
             ..Self::new(
                 Origin::Upstream,
                 status,
                 format!("upstream `{name}` {what}"),
             )
         }
+    }
+
+    /// The upstream was not asked.
+    pub fn skipped(name: &str, why: &str) -> Self {
+        Self {
+            cause: Cause::Skipped,
+            ..Self::new(
+                Origin::Upstream,
+                503,
+                format!("upstream `{name}` was skipped {why}"),
+            )
+        }
+    }
+
+    /// There is no room for the call, at the gateway or at an upstream.
+    pub fn busy(what: &str, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
+        let headers = [(RETRY_AFTER, HeaderValue::from(seconds))];
+        Self {
+            cause: Cause::Skipped,
+            headers: Some(Box::new(HeaderMap::from_iter(headers))),
+            ..Self::new(
+                Origin::Gateway,
+                503,
+                format!("{what} has all the calls that it takes; try again in {seconds} s"),
+            )
+        }
+    }
+
+    /// A prompt of about `tokens` fits into no target's window.
+    pub fn too_long(tokens: u64, limit: u64, model: &str) -> Self {
+        // The words upon which Claude Code compacts the conversation.
+        let message = format!(
+            "prompt is too long: {tokens} tokens > {limit} maximum (estimated by the gateway from `context_window` of the model `{model}`)"
+        );
+        Self::client(400, message)
+    }
+
+    /// The call has lasted as long as any may.
+    pub fn overdue(total_ms: u64) -> Self {
+        let message =
+            format!("the call took longer than {total_ms} ms (`limits.total_timeout_ms`)");
+        Self::new(Origin::Gateway, 504, message)
+    }
+
+    /// How long the upstream wants to be left alone, as seen at `now`.
+    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let headers = self.headers.as_deref()?;
+        let text = |name: &str| headers.get(name)?.to_str().ok();
+        let number = |text: &str, unit: f64| {
+            let number: f64 = text.trim().parse().ok()?;
+            Duration::try_from_secs_f64(number * unit).ok()
+        };
+        let ms = text("retry-after-ms").and_then(|ms| number(ms, 0.001));
+        ms.or_else(|| {
+            let seconds = text("retry-after")?;
+            let date = || httpdate::parse_http_date(seconds).ok();
+            let until = || Some(date()?.duration_since(now).unwrap_or_default());
+            number(seconds, 1.0).or_else(until)
+        })
     }
 
     /// The accent that an upstream with `accent` should have been spoken to with,
@@ -248,5 +365,58 @@ impl From<Refused> for Error {
 impl From<HookError> for Error {
     fn from(error: HookError) -> Self {
         Self::hook(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_by_status_and_words() {
+        let status = Failure::Status;
+        for (code, message, expected) in [
+            (
+                400,
+                "prompt is too long: 9 tokens > 8 maximum",
+                Failure::Overflow,
+            ),
+            (
+                400,
+                "input length and `max_tokens` exceed context limit: 9",
+                Failure::Overflow,
+            ),
+            (413, "request too large", status(413)),
+            (400, "Content Exists Risk", Failure::ContentPolicy),
+            (403, "blocked by our content filter", Failure::ContentPolicy),
+            (500, "the content filter is down", status(500)),
+            (429, "slow down", status(429)),
+        ] {
+            let error = Error::upstream("up", code, message);
+            assert_eq!(error.cause, Cause::Failed(expected), "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn upstreams_ask_for_time_in_three_ways() {
+        // <https://www.rfc-editor.org/rfc/rfc9110#name-retry-after>
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (name, value, expected) in [
+            ("retry-after", "3", Some(3_000)),
+            ("retry-after", "0.5", Some(500)),
+            ("retry-after-ms", "1200.5", Some(1_200)),
+            ("retry-after", "Sun, 06 Nov 1994 08:49:40 GMT", Some(3_000)),
+            ("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("retry-after", "-1", None),
+            ("retry-after", "soon", None),
+            ("x-other", "3", None),
+        ] {
+            let mut error = Error::upstream("up", 429, "slow down");
+            let name = http::HeaderName::from_static(name);
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            error.headers = Some(Box::new(headers));
+            let got = error.retry_after(now).map(|time| time.as_millis());
+            assert_eq!(got, expected, "{value}");
+        }
     }
 }

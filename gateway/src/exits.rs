@@ -49,7 +49,7 @@ pub(crate) type Serving = Pin<Box<dyn Future<Output = (Call, Result<Served, Erro
 pub(crate) fn reply(mut call: Call, served: Served) -> Reply {
     let mut headers = std::mem::take(&mut call.passed_back);
     insert(&mut headers, "request-id", Some(&call.id));
-    insert(&mut headers, "sluice-target", call.target.as_deref());
+    insert_way(&mut headers, &call);
     insert(
         &mut headers,
         "sluice-losses",
@@ -139,7 +139,9 @@ impl Begun {
 /// Every error leaves here, in the client's dialect.
 pub(crate) fn failed(mut call: Call, error: &Error, format: ClientFormat) -> Reply {
     call.failed(error);
-    error_reply(&call.id, error, format)
+    let mut reply = error_reply(&call.id, error, format);
+    insert_way(&mut reply.headers, &call);
+    reply
 }
 
 /// `error`, rendered for a client.
@@ -154,6 +156,14 @@ pub(crate) fn error_reply(request_id: &str, error: &Error, format: ClientFormat)
         headers,
         body: ReplyBody::Whole(format.error(request_id, error).into()),
     }
+}
+
+/// Which way the call went.
+fn insert_way(headers: &mut HeaderMap, call: &Call) {
+    let attempts = call.attempts_header();
+    insert(headers, "sluice-route", call.route.as_deref());
+    insert(headers, "sluice-target", call.target.as_deref());
+    insert(headers, "sluice-attempts", attempts.as_deref());
 }
 
 /// Set a header, if there is a value and it can be one.

@@ -23,6 +23,8 @@ pub mod config;
 pub mod demo;
 pub mod error;
 pub mod exits;
+pub mod gate;
+pub mod health;
 pub mod hook;
 pub mod kv;
 pub mod lessons;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! decode ─▶ on-request ─▶ route ─▶ ┌ encode ─▶ on-upstream-request ─▶ send ┐ ─▶ answer
-//!                                  └──────── each target until one answers ┘
+//!                         plan     └──────── each target until one answers ┘
 //! ```
 //! A stream's status waits until its beginning is known to be sound, so that an
 //! early error is a real status; but not for longer than `head_hold_ms`. From
@@ -10,10 +10,12 @@
 //!
 //! Knows codec, route, provider, hooks and upstream; never the HTTP server.
 
+mod plan;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -22,19 +24,20 @@ use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage, 
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat, Decoded, Recipient};
-use crate::config::{OnLoss, Route, Upstream};
-use crate::error::{Error, Origin};
+use crate::config::{Act, Failure, OnLoss, Then, Upstream};
+use crate::error::{Cause, Error, Origin};
 use crate::exits::{self, Reply, Served, Serving};
+use crate::gate::Pass;
+use crate::health::Blow;
 use crate::hook::{self, AttemptFacts, Document, Facts, FailureFacts, Stage, TargetFacts, Verdict};
 use crate::provider::{Accent, Dialect};
-use crate::route::{self, Resolved};
+use crate::route::{self, Asker, Outlook, Resolved};
 use crate::snapshot::Snapshot;
-use crate::upstream::{self, Endpoint};
+use crate::upstream::{self, Endpoint, SendError};
 
-/// How often hooks may have one target tried again.
-const RETRIES_MAX: u32 = 3;
+use plan::{Candidate, Choice, Plan, Prospects};
 
-/// Longest pause before that, in ms.
+/// Longest pause before an attempt that a hook wants made again, in ms.
 const RETRY_MS_MAX: u32 = 30_000;
 
 /// Longest error body of an upstream that is read, in bytes.
@@ -49,15 +52,28 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// What it was let in with.
+    pub passes: Passes,
+}
+
+/// Room that a call takes up.
+#[derive(Debug, Default)]
+pub struct Passes {
+    /// Until its last byte.
+    pub call: Option<Pass>,
+    /// For its body, until the answer begins.
+    pub bytes: Option<Pass>,
 }
 
 /// Serve one call.
-pub async fn run(world: Arc<Snapshot>, inbound: Inbound) -> Reply {
+pub async fn run(world: Arc<Snapshot>, mut inbound: Inbound) -> Reply {
     let limits = &world.config.limits;
     let hold = Duration::from_millis(limits.head_hold_ms);
     let pause = Duration::from_millis(limits.ping_interval_ms);
     let format = ClientFormat::of(inbound.dialect);
-    let mut call = Call::begin(world.generation, inbound.body.len());
+    let total = Duration::from_millis(limits.total_timeout_ms);
+    let mut call = Call::begin(world.generation, inbound.body.len(), total);
+    call.pass = inbound.passes.call.take();
     let id = call.id.clone();
     let wants_stream = Arc::new(AtomicBool::new(false));
     let is_stream = wants_stream.clone();
@@ -108,63 +124,95 @@ async fn serve(
             Some(body) if dialect == Dialect::AnthropicMessages => Some(body),
             Some(_) => None,
         },
+        body_bytes: call.request_bytes,
+        session: codecs::session(&headers, &request),
     };
     let request = match &edited {
         Some(body) => edited_request(dialect, body, request)?,
         None => request,
     };
 
-    // 4. Route, and hooks on the route.
-    let routed = match find_route(world, &request.model) {
-        Ok(route) => route_hooks(world, call, &inbound, &request, route).await?,
+    // 4. Route, hooks on the route, and the order of its targets.
+    let routed = match find_route(world, &request.model, codecs::asker(&headers)) {
+        Ok(targets) => route_hooks(world, call, &inbound, &request, targets).await?,
         Err(error) => Err(error),
     };
-    let (on_loss, targets) = match routed {
-        Ok(Routed::Targets(on_loss, targets)) => (on_loss, targets),
+    let planned = match routed {
+        Ok(Routed::Targets(choice)) => {
+            call.route = choice.route().map(|route| route.pattern.clone());
+            Plan::new(world, &inbound, &request, choice).await
+        }
         Ok(Routed::Answered(reply)) => return hook_reply(call, reply, format),
-        Err(error) => match failure_hooks(call, error, false).await? {
+        Err(error) => Err(error),
+    };
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(error) => match failure_hooks(call, error, Outlook::Fail).await? {
             After::Answered(reply) => return hook_reply(call, reply, format),
-            After::Fail(error) | After::Next(error) | After::Again(error, _) => return Err(error),
+            After::AsPlanned(error)
+            | After::Again(error, _)
+            | After::Next(error)
+            | After::Fail(error) => return Err(error),
         },
     };
 
-    // 5. to 8. Try each target until one answers.
-    let (mut at, mut retries) = (0, 0);
-    while let Some(target) = targets.get(at) {
-        let attempt = Attempt {
-            world,
-            client: &inbound,
-            upstream: &world.config.upstreams[target.upstream],
-            endpoint: &world.endpoints[target.upstream],
-            target,
-            on_loss,
-            may_retry: retries < RETRIES_MAX,
-        };
-        let after = match attempt.run(call, &request).await {
-            Ok(served) => return Ok(served),
+    // 5. to 8. Try the targets until one answers, or the call has lasted too long.
+    let deadline = call.deadline.into();
+    let answered = attempts(world, call, &inbound, &request, plan);
+    match tokio::time::timeout_at(deadline, answered).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::overdue(world.config.limits.total_timeout_ms)),
+    }
+}
+
+/// Make attempts as planned, until one is answered or none is left.
+async fn attempts(
+    world: &Arc<Snapshot>,
+    call: &mut Call,
+    client: &Client<'_>,
+    request: &Request<'_>,
+    mut plan: Plan<'_>,
+) -> Result<Served, Error> {
+    let mut failed = Error::client(404, "the model's route has no targets");
+    while let Some((candidate, pause)) = plan.next() {
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await; // which takes a millisecond at least
+        }
+        let attempt = Attempt::new(world, client, &candidate, plan.prospects());
+        let error = match attempt.run(call, request).await {
+            Ok(served) => {
+                call.tried.push(format!("{} ok", candidate.name));
+                return Ok(served);
+            }
+            Err(Missed::Failed(error)) => error,
             Err(Missed::Again(wait)) => {
-                retries += 1;
-                tokio::time::sleep(wait).await;
+                call.tried.push(format!("{} again", candidate.name));
+                drop(call.leave_target());
+                plan.again(candidate, wait);
                 continue;
             }
-            Err(Missed::Failed(error)) => {
-                failure_hooks(call, error, at + 1 < targets.len()).await?
-            }
         };
-        match after {
-            After::Again(_, wait) if retries < RETRIES_MAX => {
-                retries += 1;
-                tokio::time::sleep(wait).await;
+        let asked = error.retry_after(SystemTime::now());
+        let act = attempt.judge(call, &error, asked);
+        let outlook = plan.outlook(&error, act, asked);
+        let (name, what) = (&candidate.name, outlook.name());
+        call.tried.push(format!("{name} {} {what}", error.cause));
+        failed = match failure_hooks(call, error, outlook).await? {
+            After::AsPlanned(error) if outlook == Outlook::Fail => return Err(error),
+            After::AsPlanned(error) => {
+                plan.go_on(candidate, &error, act, asked);
+                error
             }
-            After::Next(error) | After::Again(error, _) if at + 1 == targets.len() => {
-                return Err(error);
+            After::Again(error, wait) => {
+                plan.again(candidate, wait);
+                error
             }
-            After::Next(_) | After::Again(..) => (at, retries) = (at + 1, 0),
-            After::Answered(reply) => return hook_reply(call, reply, format),
+            After::Next(error) => error,
+            After::Answered(reply) => return hook_reply(call, reply, client.format),
             After::Fail(error) => return Err(error),
-        }
+        };
     }
-    Err(Error::client(404, "the model's route has no targets"))
+    Err(failed)
 }
 
 /// The client's side of a call.
@@ -174,6 +222,10 @@ struct Client<'c> {
     headers: &'c HeaderMap,
     /// The body in its dialect; none if hooks edited it in another.
     body: Option<&'c Bytes>,
+    /// Size of its body, in bytes, as it came.
+    body_bytes: usize,
+    /// What tells its session from others.
+    session: Option<u64>,
 }
 
 fn facts(call: &Call, dialect: Dialect, headers: Arc<HeaderMap>) -> Facts {
@@ -251,18 +303,20 @@ fn hook_reply(call: &mut Call, reply: hook::Reply, format: ClientFormat) -> Resu
 
 /// Where a call goes.
 enum Routed<'w> {
-    /// To these targets, in this order.
-    Targets(OnLoss, Vec<Resolved<'w>>),
+    /// To some of these targets.
+    Targets(Choice<'w>),
     /// Nowhere: a hook answered.
     Answered(hook::Reply),
 }
 
-/// A route, and its targets.
-type Found<'w> = (&'w Route, Vec<Resolved<'w>>);
-
-fn find_route<'w>(world: &'w Snapshot, model: &str) -> Result<Found<'w>, Error> {
+fn find_route<'w>(
+    world: &'w Snapshot,
+    model: &str,
+    asker: Asker,
+) -> Result<Vec<Resolved<'w>>, Error> {
     let models = &world.config.models;
-    route::resolve(models, model)
+    route::resolve(models, model, asker)
+        .map(|(_, targets)| targets)
         .ok_or_else(|| Error::unknown_model(model, &route::nearest(models, model)))
 }
 
@@ -272,10 +326,10 @@ async fn route_hooks<'w>(
     call: &mut Call,
     client: &Client<'_>,
     request: &Request<'_>,
-    (route, targets): Found<'w>,
+    targets: Vec<Resolved<'w>>,
 ) -> Result<Result<Routed<'w>, Error>, Error> {
     if !call.session.wants(Stage::Route) {
-        return Ok(Ok(Routed::Targets(route.on_loss, targets)));
+        return Ok(Ok(Routed::Targets(Choice::Route(targets))));
     }
     let view = match client.body {
         Some(body) => codecs::hook_view(client.dialect, body, request)?,
@@ -297,14 +351,14 @@ async fn route_hooks<'w>(
         Verdict::Choose(chosen) => {
             let chosen = chosen.iter().map(|at| targets.get(*at as usize).cloned());
             match chosen.collect::<Option<Vec<_>>>() {
-                Some(chosen) if !chosen.is_empty() => Ok(Routed::Targets(route.on_loss, chosen)),
+                Some(chosen) if !chosen.is_empty() => Ok(Routed::Targets(Choice::Hook(chosen))),
                 _ => Err(Error::hook(
                     "a hook chose a target that the route does not have",
                 )),
             }
         }
-        Verdict::Reroute(model) => find_route(world, &model)
-            .map(|(route, targets)| Routed::Targets(route.on_loss, targets))
+        Verdict::Reroute(model) => find_route(world, &model, Asker::Main)
+            .map(|targets| Routed::Targets(Choice::Route(targets)))
             .map_err(|_| {
                 Error::hook(format!(
                     "a hook chose the model `{model}`, which is not configured"
@@ -312,7 +366,7 @@ async fn route_hooks<'w>(
             }),
         Verdict::Reply(reply) => Ok(Routed::Answered(reply)),
         Verdict::Refuse(refusal) => Err(Error::refused(refusal)),
-        _ => Ok(Routed::Targets(route.on_loss, targets)),
+        _ => Ok(Routed::Targets(Choice::Route(targets))),
     })
 }
 
@@ -320,6 +374,8 @@ async fn route_hooks<'w>(
 
 /// What happens after a failure.
 enum After {
+    /// What would happen without hooks.
+    AsPlanned(Error),
     /// The same target is tried again, after a while.
     Again(Error, Duration),
     /// The next one is, if there is one.
@@ -332,22 +388,14 @@ enum After {
 
 /// Hooks on an error, and what they make of it. What a hook decided is no failure: its
 /// refusal is final, or one hook could undo what another one guards.
-async fn failure_hooks(call: &mut Call, error: Error, has_next: bool) -> Result<After, Error> {
-    let goes_on = error.try_next && has_next;
-    let undisturbed = |error| {
-        if goes_on {
-            After::Next(error)
-        } else {
-            After::Fail(error)
-        }
-    };
+async fn failure_hooks(call: &mut Call, error: Error, outlook: Outlook) -> Result<After, Error> {
     if error.origin == Origin::Hook || !call.session.wants(Stage::Error) {
-        return Ok(undisturbed(error));
+        return Ok(After::AsPlanned(error));
     }
     let facts = FailureFacts {
         status: error.status,
         origin: error.origin.name(),
-        decision: if goes_on { "skip-target" } else { "fail" },
+        decision: outlook.name(),
     };
     let view = ClientFormat::of(Dialect::AnthropicMessages).error(&call.id, &error);
     let (document, verdict) = call
@@ -363,7 +411,7 @@ async fn failure_hooks(call: &mut Call, error: Error, has_next: bool) -> Result<
         Verdict::SkipTarget(_) => After::Next(error),
         Verdict::Reply(reply) => After::Answered(reply),
         Verdict::Refuse(refusal) => After::Fail(Error::refused(refusal)),
-        _ => undisturbed(error),
+        _ => After::AsPlanned(error),
     })
 }
 
@@ -377,12 +425,11 @@ fn retry_wait(ms: u32) -> Duration {
 struct Attempt<'w> {
     world: &'w Arc<Snapshot>,
     client: &'w Client<'w>,
+    candidate: &'w Candidate<'w>,
+    target: &'w Resolved<'w>,
     upstream: &'w Upstream,
     endpoint: &'w Endpoint,
-    target: &'w Resolved<'w>,
-    on_loss: OnLoss,
-    /// Whether it may be made again.
-    may_retry: bool,
+    prospects: Prospects,
 }
 
 /// An attempt that came to nothing.
@@ -406,12 +453,31 @@ enum Sent {
     Answered(hook::Reply),
 }
 
-impl Attempt<'_> {
+impl<'w> Attempt<'w> {
+    fn new(
+        world: &'w Arc<Snapshot>,
+        client: &'w Client<'w>,
+        candidate: &'w Candidate<'w>,
+        prospects: Prospects,
+    ) -> Self {
+        let target = &candidate.target;
+        Self {
+            world,
+            client,
+            candidate,
+            target,
+            upstream: &world.config.upstreams[target.upstream],
+            endpoint: &world.endpoints[target.upstream],
+            prospects,
+        }
+    }
+
     async fn run(&self, call: &mut Call, request: &Request<'_>) -> Result<Served, Missed> {
         let (lessons, target) = (&self.world.lessons, self.target);
         let known = lessons.of(target.upstream, &target.model);
         let accent = known.as_deref().unwrap_or(&self.upstream.accent);
-        let first = self.once(call, request, accent).await;
+        let limit = self.candidate.output_limit;
+        let first = self.once(call, request, &accent.limited_to(limit)).await;
         let corrected = match &first {
             Err(Missed::Failed(error)) => error.lesson(accent).map(Arc::new),
             _ => None,
@@ -419,7 +485,9 @@ impl Attempt<'_> {
         let Some(corrected) = corrected else {
             return first;
         };
-        let second = self.once(call, request, &corrected).await;
+        call.tried.push(format!("{} taught", self.candidate.name));
+        let limited = corrected.limited_to(limit);
+        let second = self.once(call, request, &limited).await;
         if second.is_ok() {
             lessons.learn(target.upstream, &target.model, corrected);
         }
@@ -439,10 +507,41 @@ impl Attempt<'_> {
         };
         // 8. The answer, until it is whole, or its beginning is known to be sound.
         let mut answer = Box::new(Answer::open(*terms, &mut call.session).await?);
-        Ok(match answer.settle(call).await? {
+        let settled = answer.settle(call).await?;
+        if settled.is_none()
+            && let Some(load) = &call.load
+        {
+            load.begun(Instant::now());
+        }
+        Ok(match settled {
             Some(whole) => Served::Whole(whole),
             None => Served::Stream(answer),
         })
+    }
+
+    /// What is done about `error`, and what it says of the target.
+    fn judge(&self, call: &mut Call, error: &Error, asked: Option<Duration>) -> Act {
+        let terms = &self.world.config.attempts;
+        let load = call.leave_target();
+        let failure = match error.cause {
+            Cause::Own => return Act::of(Then::Fail),
+            Cause::Skipped => return Act::of(Then::Next),
+            Cause::Failed(failure) => failure,
+        };
+        let act = terms.policy.act(failure);
+        let Some(load) = load else { return act };
+        let now = Instant::now();
+        match failure {
+            _ if act.cool => load.failed(Blow::Cools(asked), terms, now),
+            // What is wrong is the request: the target is well.
+            Failure::Overflow | Failure::ContentPolicy | Failure::Status(400 | 413 | 422) => {
+                load.answered();
+            }
+            _ if act.then == Then::Retry => load.failed(Blow::Counts, terms, now),
+            Failure::Timeout => load.failed(Blow::Counts, terms, now),
+            _ => {}
+        }
+        act
     }
 
     async fn send(
@@ -452,6 +551,7 @@ impl Attempt<'_> {
         accent: &Accent,
     ) -> Result<Sent, Missed> {
         call.attempts += 1;
+        call.route = Some(self.target.route.pattern.clone());
         call.target = Some(format!("{}/{}", self.upstream.name, self.target.model));
         call.session.attempt(AttemptFacts {
             upstream: self.upstream.name.clone(),
@@ -470,13 +570,13 @@ impl Attempt<'_> {
         };
         let encoded = codecs::encode_request(client.dialect, body, request, recipient)?;
         call.losses = encoded.losses;
-        if self.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
+        if self.target.route.on_loss == OnLoss::Refuse && call.losses.count() > 0 {
             return Err(Error::lossy(&call.losses, &self.upstream.name).into());
         }
 
         // 6. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
-        let mut headers = self.endpoint.headers.clone();
+        let mut headers = self.endpoint.headers(self.candidate.key).clone();
         codecs::forwarded_headers(accent, client.headers, &mut headers);
         if call.session.wants(Stage::UpstreamRequest) {
             let document = Document::with_members(body, encoded.members);
@@ -492,18 +592,23 @@ impl Attempt<'_> {
 
         // 7. Send.
         let limits = &self.world.config.limits;
+        // Where the same is sent again, it still has its room.
+        drop(call.leave_target());
+        call.upstream_pass = self.enter().await?;
+        let (health, candidate) = (&self.world.health, self.candidate);
+        call.load = Some(health.begin(candidate.id, &candidate.name, Instant::now()));
         let sent = self
             .world
             .client
             .send(self.endpoint, headers, body, limits.first_byte_timeout_ms)
             .await;
         let reply = sent.map_err(|error| {
-            let status = if matches!(error, upstream::SendError::FirstByteTimeout(_)) {
-                504
-            } else {
-                502
+            let failure = match error {
+                SendError::Connect(_) => Failure::Connect,
+                SendError::FirstByteTimeout(_) => Failure::Timeout,
+                SendError::Broken(_) => Failure::Status(502),
             };
-            Error::unreachable(&self.upstream.name, status, &error.to_string())
+            Error::unreachable(&self.upstream.name, failure, &error.to_string())
         })?;
         self.response_hooks(call, &reply).await?;
         if reply.status >= 300 {
@@ -518,9 +623,30 @@ impl Attempt<'_> {
             upstream: self.target.upstream,
             model: call.model.clone(),
             stream: call.stream,
+            deadline: call.deadline,
+            takes_refusals: !self.prospects.diverts_refusals,
             // Until the upstream's own count comes.
             input_estimate: tokens_of(call.request_bytes as u64),
         })))
+    }
+
+    /// Room at the upstream, if it has a limit: only who has no other target waits.
+    async fn enter(&self) -> Result<Option<Pass>, Error> {
+        let name = &self.upstream.name;
+        let Some(gate) = self.world.gates.upstream(name) else {
+            return Ok(None);
+        };
+        if let Some(pass) = gate.try_enter() {
+            return Ok(Some(pass));
+        }
+        if self.prospects.has_others {
+            let why = "since `calls_max` of its calls are running";
+            return Err(Error::skipped(name, why));
+        }
+        match gate.enter().await {
+            Ok(pass) => Ok(Some(pass)),
+            Err(full) => Err(Error::busy(&format!("upstream `{name}`"), full.retry_after)),
+        }
     }
 
     /// Hooks on the status and the headers.
@@ -532,7 +658,7 @@ impl Attempt<'_> {
             .session
             .on_upstream_response(reply.status, &reply.headers);
         match hooked.await? {
-            Verdict::Retry(ms) if self.may_retry => Err(Missed::Again(retry_wait(ms))),
+            Verdict::Retry(ms) if self.candidate.may_retry() => Err(Missed::Again(retry_wait(ms))),
             Verdict::SkipTarget(why) => Err(self.skipped(&why).into()),
             Verdict::Refuse(refusal) => Err(Error::refused(refusal).into()),
             _ => Ok(()),
@@ -540,8 +666,7 @@ impl Attempt<'_> {
     }
 
     fn skipped(&self, why: &str) -> Error {
-        let what = format!("was skipped by a hook: {why}");
-        Error::unreachable(&self.upstream.name, 503, &what)
+        Error::skipped(&self.upstream.name, &format!("by a hook: {why}"))
     }
 
     /// The error that an upstream's status and body stand for.

@@ -1,5 +1,7 @@
 //! Providers: vendors that speak a dialect with an accent. Pure data.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use sluice_codec::dialect::chat::Accent as ChatAccent;
 use sluice_codec::dialect::messages::Accent as MessagesAccent;
@@ -71,6 +73,23 @@ impl Accent {
             Self::Chat(_) => Dialect::ChatCompletions,
             Self::Messages(_) => Dialect::AnthropicMessages,
         }
+    }
+
+    /// This accent with answers of at most `tokens`, if that is less than it allows.
+    pub fn limited_to(&self, tokens: Option<u64>) -> Cow<'_, Self> {
+        let most = match self {
+            Self::Chat(accent) => accent.output_limit_max,
+            Self::Messages(accent) => accent.output_limit_max,
+        };
+        let Some(tokens) = tokens.filter(|tokens| most.is_none_or(|most| *tokens < most)) else {
+            return Cow::Borrowed(self);
+        };
+        let mut limited = self.clone();
+        match &mut limited {
+            Self::Chat(accent) => accent.output_limit_max = Some(tokens),
+            Self::Messages(accent) => accent.output_limit_max = Some(tokens),
+        }
+        Cow::Owned(limited)
     }
 
     /// This accent as `refusal`, the words of an upstream's 400 or 422, corrects

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
+use crate::gate::Gates;
+use crate::health::Health;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
 use crate::upstream::{Client, Endpoint};
@@ -22,6 +24,10 @@ pub struct Snapshot {
     pub client: Client,
     /// Where each of `config.upstreams` is, at the same position.
     pub endpoints: Vec<Endpoint>,
+    /// How targets fare; what is known of one outlives the snapshot.
+    pub health: Arc<Health>,
+    /// What keeps load within bounds.
+    pub gates: Gates,
     /// What upstreams have taught.
     pub lessons: Lessons,
 }

@@ -2,6 +2,8 @@
 //! the bytes mean. The only user of the HTTP client.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use reqwest::{Request, Url};
 
 use crate::config::{Limits, Upstream};
 use crate::provider::Auth;
+use crate::secret::Secret;
 
 /// Sends requests; holds the connection pools, so one serves all snapshots.
 #[derive(Clone, Debug)]
@@ -25,9 +28,11 @@ pub struct Client {
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     url: Url,
-    /// The headers of every request to it.
-    pub headers: HeaderMap,
+    /// The headers of a request, one set for each key; never empty.
+    headers: Vec<HeaderMap>,
     is_loopback: bool,
+    /// Whose turn it is.
+    turn: Arc<AtomicUsize>,
 }
 
 impl Endpoint {
@@ -35,11 +40,35 @@ impl Endpoint {
     pub fn new(upstream: &Upstream) -> Option<Self> {
         let url = format!("{}{}", upstream.base_url, upstream.dialect.path());
         let url = Url::parse(&url).ok()?;
+        let headers = match upstream.api_keys.as_slice() {
+            [] => vec![headers(upstream, None)],
+            keys => {
+                let keys = keys.iter();
+                keys.map(|key| headers(upstream, Some(key))).collect()
+            }
+        };
         Some(Self {
-            headers: headers(upstream),
+            headers,
             is_loopback: url.host_str().is_some_and(is_loopback),
             url,
+            turn: Arc::default(),
         })
+    }
+
+    /// The headers of a request with the key at this position; without keys there is
+    /// one set of them.
+    pub fn headers(&self, key: usize) -> &HeaderMap {
+        &self.headers[key]
+    }
+
+    /// How many keys there are to choose from; 1 without keys.
+    pub fn keys(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// A number that is one more each time.
+    pub fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -153,7 +182,7 @@ impl Reply {
     }
 }
 
-fn headers(upstream: &Upstream) -> HeaderMap {
+fn headers(upstream: &Upstream, key: Option<&Secret>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(
         header::CONTENT_TYPE,
@@ -167,7 +196,7 @@ fn headers(upstream: &Upstream) -> HeaderMap {
         header::USER_AGENT,
         HeaderValue::from_static(concat!("sluice/", env!("CARGO_PKG_VERSION"))),
     );
-    if let Some(key) = &upstream.api_key {
+    if let Some(key) = key {
         let key = key.expose();
         let (name, value) = match upstream.auth {
             Auth::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),

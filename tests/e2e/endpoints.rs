@@ -86,3 +86,21 @@ async fn probes_and_telemetry_need_no_key() {
         );
     }
 }
+
+#[tokio::test]
+async fn both_versions_of_http_are_spoken() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let gateway = TestGateway::start(&upstream.config("")).await;
+    let body = json!({ "model": "m", "max_tokens": 9, "stream": true,
+        "messages": [{ "role": "user", "content": "hi" }] });
+    let one = reqwest::Client::builder().http1_only();
+    let two = reqwest::Client::builder().http2_prior_knowledge();
+    for (client, version) in [(one, "HTTP/1.1"), (two, "HTTP/2.0")] {
+        let client = client.no_proxy().build().expect("a client");
+        let request = client.post(format!("{}/v1/messages", gateway.url()));
+        let response = request.json(&body).send().await.expect("an answer");
+        assert_eq!(format!("{:?}", response.version()), version);
+        let text = response.text().await.expect("whole");
+        assert!(text.contains("message_stop"), "{text}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Whole calls over real sockets, with real components.
 
 mod answers;
+mod attempts;
 mod bad_input;
 mod bundled;
 mod compat;
@@ -13,8 +14,10 @@ mod hooks;
 mod hostile;
 mod languages;
 mod ledger;
+mod load;
 mod reload;
 mod requests;
+mod routing;
 mod sessions;
 mod shadow;
 mod stages;

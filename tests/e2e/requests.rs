@@ -162,3 +162,43 @@ async fn a_route_refuses_what_cannot_be_carried_if_it_is_told_to() {
     let whole = gateway.client().message(&request(Value::Null)).await;
     assert_eq!(whole.status, 200, "{:?}", whole.body);
 }
+
+/// The environment is the process's, so the test runs itself again with another.
+#[tokio::test]
+async fn proxies_of_the_environment_are_used_but_not_towards_this_machine() {
+    const AGAIN: &str = "SLUICE_TEST_PROXIED";
+    const NAME: &str = "requests::proxies_of_the_environment_are_used_but_not_towards_this_machine";
+    if std::env::var(AGAIN).is_err() {
+        let proxy = FakeUpstream::saying("by proxy").await;
+        let url = proxy.url().replace("/v1", "");
+        let again = std::env::current_exe().expect("it runs");
+        let child = tokio::task::spawn_blocking(move || {
+            std::process::Command::new(again)
+                .args([NAME, "--exact", "--nocapture"])
+                .env(AGAIN, "yes")
+                .env("HTTP_PROXY", &url)
+                .env("http_proxy", &url)
+                .env_remove("NO_PROXY")
+                .env_remove("no_proxy")
+                .output()
+        });
+        let output = child.await.expect("no panic").expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        let paths: Vec<_> = proxy.requests().into_iter().map(|it| it.path).collect();
+        assert_eq!(paths, ["http://outside.example/v1/chat/completions"]);
+        return;
+    }
+    let upstream = FakeUpstream::saying("directly").await;
+    let gateway = TestGateway::start(&format!(
+        "\
+upstreams:
+  near: {{ base_url: \"{}\" }}
+  far: {{ base_url: http://outside.example/v1 }}
+models: {{ near: {{ upstream: near }}, far: {{ upstream: far }} }}
+",
+        upstream.url()
+    ))
+    .await;
+    assert_eq!(gateway.client().ask("near", true).await.text(), "directly");
+    assert_eq!(gateway.client().ask("far", true).await.text(), "by proxy");
+}

@@ -12,6 +12,7 @@
 //!
 //! Start with [`ir`], then read one dialect: [`dialect::messages`].
 
+pub mod content_policy;
 pub mod dialect;
 mod documents;
 pub mod fields;
@@ -19,6 +20,6 @@ mod hash;
 pub mod ir;
 pub mod json;
 mod members;
-mod overflow;
+pub mod overflow;
 mod reason;
 pub mod sse;

@@ -37,6 +37,12 @@ const OWN: [&str; 4] = [
 /// limits or error codes (MiniMax's 2013).
 const CONTEXT_TOKENS_MIN: u64 = 2_048;
 
+/// Whether `message`, as a decoder of ours has it, says that the prompt does not fit.
+pub fn is_overflow(message: &str) -> bool {
+    let lower = message.to_lowercase();
+    OWN[..3].iter().any(|words| lower.contains(words))
+}
+
 /// Two failures in the words upon which Claude Code compacts the conversation,
 /// or lowers its `max_tokens`; the upstream's own words follow.
 pub(crate) fn reworded(message: String) -> String {

@@ -13,7 +13,9 @@ use super::accent;
 use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
-use super::{Config, HookEntry, Hooks, Kv, Limits, Match, Models, OnLoss, Route, Target, Upstream};
+use super::{
+    Attempts, Config, HookEntry, Hooks, Kv, Limits, Match, Models, Route, Target, Upstream,
+};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 
@@ -287,9 +289,11 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         listen: super::LISTEN,
         keys: key.map(Secret::new).into_iter().collect(),
         limits,
+        attempts: Attempts::default(),
         upstreams: import.upstreams,
         models: Models {
             routes: import.routes,
+            ..Models::default()
         },
         hooks: Hooks {
             folder: around.folder.map(|folder| folder.join(HOOK_FOLDER)),
@@ -356,17 +360,10 @@ impl Import<'_> {
         let Some((upstream, model)) = self.upstream(model, &params) else {
             return;
         };
-        let target = Target {
-            upstream: self.position(upstream),
-            model,
-        };
+        let target = Target::new(self.position(upstream), model);
         match self.routes.iter_mut().find(|route| route.pattern == name) {
             Some(route) => route.targets.push(target),
-            None => self.routes.push(Route {
-                pattern: name.to_owned(),
-                targets: vec![target],
-                on_loss: OnLoss::Report,
-            }),
+            None => self.routes.push(Route::new(name, vec![target])),
         }
         if let Some(dropped) = params.get("additional_drop_params") {
             self.chain.push(HookEntry {
@@ -430,7 +427,11 @@ impl Import<'_> {
             dialect: row.dialect,
             auth: row.auth.unwrap_or(row.dialect.auth()),
             base_url,
-            api_key: key.or_else(|| native::key_of(row, self.around)),
+            api_keys: key
+                .or_else(|| native::key_of(row, self.around))
+                .into_iter()
+                .collect(),
+            calls_max: None,
             headers: params
                 .get("extra_headers")
                 .map(native::headers)
@@ -496,7 +497,7 @@ impl Import<'_> {
         let is_same = |known: &Upstream| {
             known.provider == upstream.provider
                 && known.base_url == upstream.base_url
-                && known.api_key == upstream.api_key
+                && known.api_keys == upstream.api_keys
                 && known.headers == upstream.headers
         };
         if let Some(position) = self.upstreams.iter().position(is_same) {
@@ -540,8 +541,7 @@ impl Import<'_> {
             if seen.insert(alias.clone()) {
                 self.routes.push(Route {
                     pattern: alias,
-                    targets: route.targets.clone(),
-                    on_loss: OnLoss::Report,
+                    ..route.clone()
                 });
             }
         }

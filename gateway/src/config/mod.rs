@@ -8,23 +8,27 @@
 //! with its settings, or opens a socket.
 
 mod accent;
+mod attempts;
 mod catalogue;
 mod diagnostic;
 mod document;
 mod hosts;
 mod litellm;
+mod models;
 mod native;
 #[cfg(test)]
 mod tests;
 mod variables;
 pub mod watch;
 
+pub use attempts::{Act, Attempts, Failure, Policy, Then};
 pub use diagnostic::{Diagnostic, Severity};
 pub use hosts::HostGrant;
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::provider::{Accent, Auth, Dialect};
 use crate::secret::Secret;
@@ -42,6 +46,9 @@ pub(crate) const HOOK_MEMORY_BYTES_CEILING: usize = 256 << 20;
 /// What the store in memory holds when nothing is said, in bytes: a small part of
 /// the memory that a gateway has.
 pub(crate) const KV_MEMORY_BYTES_MAX: u64 = 64 << 20;
+
+/// The longest time that clocks reckon with, whatever a file says.
+pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The list of hooks that may run, beside the config file.
 pub(crate) const HOOK_LOCK: &str = "hooks.lock";
@@ -107,19 +114,13 @@ pub fn embedded_default(
             dialect: row.dialect,
             auth: row.auth.unwrap_or(row.dialect.auth()),
             base_url,
-            api_key,
+            api_keys: api_key.into_iter().collect(),
+            calls_max: None,
             headers: Vec::new(),
             accent: accent::of(Some(row), row.dialect, None),
         });
-        let target = Target {
-            upstream,
-            model: "*".into(),
-        };
-        let route = Route {
-            pattern: format!("{provider}/*"),
-            targets: vec![target],
-            on_loss: OnLoss::Report,
-        };
+        let target = Target::new(upstream, "*");
+        let route = Route::new(format!("{provider}/*"), vec![target]);
         loaded.config.models.routes.push(route);
     }
     Ok(loaded)
@@ -234,6 +235,8 @@ pub struct Config {
     pub keys: Vec<Secret>,
     /// Sizes and times.
     pub limits: Limits,
+    /// How a call is tried until a target answers.
+    pub attempts: Attempts,
     /// Endpoints; a `Target` names one by its position here.
     pub upstreams: Vec<Upstream>,
     /// Requested model names to targets.
@@ -267,6 +270,15 @@ impl Config {
 pub struct Limits {
     /// Largest client body, in bytes: 32 MiB, Anthropic's own limit.
     pub body_bytes_max: usize,
+    /// Bodies of all calls whose answer has not begun, in bytes. In memory each may
+    /// stand three times: as it came, as it is sent, and as hooks see it.
+    pub bytes_in_flight_max: usize,
+    /// Calls at once: each costs memory and sockets until its last byte.
+    pub calls_max: usize,
+    /// Calls that may wait for room of each kind.
+    pub queue_max: usize,
+    /// How long they may, in ms: clients have retries of their own.
+    pub queue_wait_ms: u64,
     /// How long a stream's status waits for an early upstream error, in ms.
     pub head_hold_ms: u64,
     /// Pause between keep-alives while an upstream is silent, in ms.
@@ -278,17 +290,25 @@ pub struct Limits {
     /// Longest silence inside an upstream's answer, in ms: below the 300 s at
     /// which Claude Code gives up, so that the error is ours and names the cause.
     pub idle_timeout_ms: u64,
+    /// Time for a call, from its first byte to its last, in ms: longer than any sound
+    /// answer takes, so that nothing lasts for ever.
+    pub total_timeout_ms: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 32 << 20,
+            bytes_in_flight_max: 512 << 20,
+            calls_max: 1024,
+            queue_max: 256,
+            queue_wait_ms: 10_000,
             head_hold_ms: 10_000,
             ping_interval_ms: 15_000,
             connect_timeout_ms: 10_000,
             first_byte_timeout_ms: 600_000,
             idle_timeout_ms: 280_000,
+            total_timeout_ms: 3_600_000,
         }
     }
 }
@@ -310,8 +330,10 @@ pub struct Upstream {
     pub auth: Auth,
     /// URL without a trailing slash; the dialect's path is appended.
     pub base_url: String,
-    /// Sent as `auth` says.
-    pub api_key: Option<Secret>,
+    /// Sent as `auth` says, each call with one of them.
+    pub api_keys: Vec<Secret>,
+    /// Calls that it answers at once, if there is a limit.
+    pub calls_max: Option<usize>,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// How the endpoint deviates from its dialect.
@@ -322,7 +344,7 @@ impl Upstream {
     /// `message` of the upstream's, without the keys that it quotes.
     pub fn scrubbed<'m>(&self, mut message: Cow<'m, str>) -> Cow<'m, str> {
         let headers = self.headers.iter().map(|(_, value)| value);
-        for secret in self.api_key.iter().chain(headers).map(Secret::expose) {
+        for secret in self.api_keys.iter().chain(headers).map(Secret::expose) {
             if secret.len() >= SECRET_BYTES_MIN && message.contains(secret) {
                 message = Cow::Owned(message.replace(secret, "[key]"));
             }
@@ -331,22 +353,133 @@ impl Upstream {
     }
 }
 
-/// Requested model names, in file order.
+/// Where requested model names go.
 #[derive(Clone, Debug, Default)]
 pub struct Models {
-    /// Exact names and patterns.
+    /// Exact names and patterns, in file order.
     pub routes: Vec<Route>,
+    /// Whole families of Claude's names, where nothing above matches.
+    pub tiers: Vec<(Tier, Route)>,
+    /// Every other name; none is refused without it.
+    pub default: Option<Route>,
+}
+
+/// A family of Claude's model names, which clients ask for by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// `claude-*haiku*`: also titles and other background work.
+    Haiku,
+    /// `claude-*sonnet*`
+    Sonnet,
+    /// `claude-*opus*`
+    Opus,
+    /// `claude-*fable*`
+    Fable,
+    /// Whatever name of Claude's a subagent asks for.
+    Subagent,
+}
+
+impl Tier {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("haiku", Self::Haiku),
+        ("sonnet", Self::Sonnet),
+        ("opus", Self::Opus),
+        ("fable", Self::Fable),
+        ("subagent", Self::Subagent),
+    ];
 }
 
 /// One requested name (or pattern with `*`) and where it goes.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// Exact name, or a pattern in which `*` stands for any run of characters.
+    /// Exact name, or a pattern in which `*` stands for any run of characters;
+    /// of a tier or the default the place in the file, `tiers.haiku`.
     pub pattern: String,
     /// Tried in order; never empty.
     pub targets: Vec<Target>,
+    /// Which of them is tried first.
+    pub pick: Pick,
+    /// Whether it depends on the session.
+    pub affinity: Affinity,
+    /// Names that are tried after all of the targets.
+    pub fallbacks: Vec<String>,
+    /// Names that are tried where the prompt does not fit.
+    pub on_overflow: Vec<String>,
+    /// Names that are tried where a vendor's policy forbids the request.
+    pub on_content_policy: Vec<String>,
     /// What becomes of a call whose request cannot be carried whole.
     pub on_loss: OnLoss,
+}
+
+impl Route {
+    /// From `pattern` to `targets`, with every setting's default.
+    pub(crate) fn new(pattern: impl Into<String>, targets: Vec<Target>) -> Self {
+        Self {
+            pattern: pattern.into(),
+            targets,
+            pick: Pick::default(),
+            affinity: Pick::default().affinity(),
+            fallbacks: Vec::new(),
+            on_overflow: Vec::new(),
+            on_content_policy: Vec::new(),
+            on_loss: OnLoss::default(),
+        }
+    }
+
+    /// The tokens that fit into every target's window, as far as it is known.
+    pub fn context_window(&self) -> Option<u64> {
+        let windows = self.targets.iter();
+        windows.filter_map(|target| target.context_window).min()
+    }
+
+    /// The tokens that every target answers with if asked to, as far as it is known.
+    pub fn output_limit(&self) -> Option<u64> {
+        let limits = self.targets.iter();
+        limits.filter_map(|target| target.output_limit).min()
+    }
+}
+
+/// Which of several targets is tried first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pick {
+    /// As they are written.
+    #[default]
+    Ordered,
+    /// At random, by weight.
+    Weighted,
+    /// The one with the fewest calls.
+    LeastBusy,
+    /// The one that began to answer fastest.
+    Latency,
+}
+
+impl Pick {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("ordered", Self::Ordered),
+        ("weighted", Self::Weighted),
+        ("least-busy", Self::LeastBusy),
+        ("latency", Self::Latency),
+    ];
+
+    /// The affinity if nothing is said: whoever wants load or latency to decide does
+    /// not want the session to.
+    pub fn affinity(self) -> Affinity {
+        match self {
+            Self::Ordered | Self::Weighted => Affinity::Session,
+            Self::LeastBusy | Self::Latency => Affinity::None,
+        }
+    }
+}
+
+/// What keeps a call at the target of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Nothing.
+    None,
+    /// The client's session, so that the prompt cache there is warm.
+    Session,
 }
 
 /// What becomes of a call whose request cannot be carried whole.
@@ -366,6 +499,25 @@ pub struct Target {
     pub upstream: usize,
     /// Name to send; a `*` is filled by what the pattern's `*` matched.
     pub model: String,
+    /// Its share of the calls, beside the others'.
+    pub weight: u32,
+    /// Tokens of prompt and answer together that the model takes.
+    pub context_window: Option<u64>,
+    /// Most tokens of an answer: larger `max_tokens` are lowered, and reported.
+    pub output_limit: Option<u64>,
+}
+
+impl Target {
+    /// `model` of `upstream`, with every setting's default.
+    pub(crate) fn new(upstream: usize, model: impl Into<String>) -> Self {
+        Self {
+            upstream,
+            model: model.into(),
+            weight: 1,
+            context_window: None,
+            output_limit: None,
+        }
+    }
 }
 
 /// The hook folder and the chain.

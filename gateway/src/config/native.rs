@@ -1,43 +1,88 @@
 //! Sluice's own schema: a document to the configuration as used.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use super::accent;
+use super::attempts;
 use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
 use super::{
     Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Kv,
-    KvStore, Limits, Match, Mode, Models, OnFailure, OnLoss, Prompt, Route, Target, Upstream,
+    KvStore, Limits, Match, Mode, OnFailure, Prompt, Upstream, models,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 7] = [
+    pub(in crate::config) const TOP: [&str; 10] = [
         "listen",
         "keys",
         "limits",
+        "attempts",
         "providers",
         "upstreams",
         "models",
+        "tiers",
+        "default",
         "hooks",
     ];
-    pub(in crate::config) const LIMITS: [&str; 6] = [
+    pub(in crate::config) const LIMITS: [&str; 11] = [
         "body_bytes_max",
+        "bytes_in_flight_max",
+        "calls_max",
+        "queue_max",
+        "queue_wait_ms",
         "head_hold_ms",
         "ping_interval_ms",
         "connect_timeout_ms",
         "first_byte_timeout_ms",
         "idle_timeout_ms",
+        "total_timeout_ms",
     ];
-    pub(in crate::config) const UPSTREAM: [&str; 7] = [
-        "provider", "dialect", "base_url", "api_key", "auth", "headers", "accent",
+    pub(in crate::config) const UPSTREAM: [&str; 9] = [
+        "provider",
+        "dialect",
+        "base_url",
+        "api_key",
+        "api_keys",
+        "auth",
+        "calls_max",
+        "headers",
+        "accent",
     ];
-    pub(in crate::config) const ROUTE: [&str; 2] = ["targets", "on_loss"];
-    pub(in crate::config) const TARGET: [&str; 2] = ["upstream", "model"];
+    pub(in crate::config) const TIERS: [&str; 5] = ["haiku", "sonnet", "opus", "fable", "subagent"];
+    pub(in crate::config) const ROUTE: [&str; 9] = [
+        "targets",
+        "pick",
+        "affinity",
+        "fallbacks",
+        "on_overflow",
+        "on_content_policy",
+        "on_loss",
+        "context_window",
+        "output_limit",
+    ];
+    pub(in crate::config) const TARGET: [&str; 5] = [
+        "upstream",
+        "model",
+        "weight",
+        "context_window",
+        "output_limit",
+    ];
+    pub(in crate::config) const ATTEMPTS: [&str; 8] = [
+        "retries",
+        "attempts_max",
+        "pause_ms",
+        "pause_ms_max",
+        "failures_max",
+        "cooldown_ms",
+        "cooldown_ms_max",
+        "on",
+    ];
     pub(in crate::config) const HOOKS: [&str; 3] = ["folder", "kv", "chain"];
     pub(in crate::config) const KV: [&str; 4] = ["store", "path", "url", "bytes_max"];
     pub(in crate::config) const ENTRY: [&str; 11] = [
@@ -92,11 +137,11 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         .iter()
         .map(|upstream| upstream.name.clone())
         .collect();
-    let models = members
-        .get("models")
-        .map(|node| models(node, &names))
-        .unwrap_or_default();
-    if models.routes.is_empty() && !members.contains_key("models") {
+    let models = models::read(&members, &names);
+    if !["models", "tiers", "default"]
+        .iter()
+        .any(|name| members.contains_key(*name))
+    {
         let help = "add `models:` with a name and its targets; `config/minimal.yaml` is an example";
         root.error("no models, so nothing can be asked for", Some(help.into()));
     }
@@ -107,6 +152,10 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
             .unwrap_or(super::LISTEN),
         keys: members.get("keys").map(keys).unwrap_or_default(),
         limits: members.get("limits").map(limits).unwrap_or_default(),
+        attempts: members
+            .get("attempts")
+            .map(attempts::read)
+            .unwrap_or_default(),
         upstreams,
         models,
         hooks: hooks(members.get("hooks"), &names, around.folder),
@@ -149,11 +198,22 @@ fn limits(node: &Node<'_>) -> Limits {
     };
     Limits {
         body_bytes_max: size(count("body_bytes_max", default.body_bytes_max as u64)),
+        bytes_in_flight_max: size(count(
+            "bytes_in_flight_max",
+            default.bytes_in_flight_max as u64,
+        )),
+        calls_max: size(count("calls_max", default.calls_max as u64)),
+        queue_max: members
+            .get("queue_max")
+            .and_then(|node| node.count(0))
+            .map_or(default.queue_max, size),
+        queue_wait_ms: count("queue_wait_ms", default.queue_wait_ms),
         head_hold_ms: count("head_hold_ms", default.head_hold_ms),
         ping_interval_ms: count("ping_interval_ms", default.ping_interval_ms),
         connect_timeout_ms: count("connect_timeout_ms", default.connect_timeout_ms),
         first_byte_timeout_ms: count("first_byte_timeout_ms", default.first_byte_timeout_ms),
         idle_timeout_ms: count("idle_timeout_ms", default.idle_timeout_ms),
+        total_timeout_ms: count("total_timeout_ms", default.total_timeout_ms),
     }
 }
 
@@ -204,21 +264,46 @@ fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<
             )),
         );
     }
-    let own_key = members.get("api_key").and_then(secret);
-    let customary = || {
-        row.filter(|_| !members.contains_key("api_key"))
-            .and_then(|row| key_of(row, around))
-    };
     Some(Upstream {
         name,
         provider: provider.to_owned(),
         dialect,
         auth,
         base_url: base_url.unwrap_or_default(),
-        api_key: own_key.or_else(customary),
+        api_keys: api_keys(&members, row, around),
+        calls_max: members
+            .get("calls_max")
+            .and_then(|node| node.count(1))
+            .map(size),
         headers: members.get("headers").map(headers).unwrap_or_default(),
         accent: accent::of(row, dialect, members.get("accent")),
     })
+}
+
+/// The keys that calls take in turn.
+fn api_keys(
+    members: &HashMap<String, Node<'_>>,
+    row: Option<&Row>,
+    around: &Surroundings<'_>,
+) -> Vec<Secret> {
+    match (members.get("api_key"), members.get("api_keys")) {
+        (Some(_), Some(keys)) => {
+            let help = "put all of them into `api_keys`";
+            keys.error("`api_key` is there as well", Some(help.into()));
+            Vec::new()
+        }
+        (Some(key), None) => secret(key).into_iter().collect(),
+        (None, Some(keys)) => {
+            if keys.value().as_sequence().is_some_and(Vec::is_empty) {
+                keys.error("no keys", Some("leave it out if there are none".into()));
+            }
+            keys.list().iter().filter_map(secret).collect()
+        }
+        (None, None) => row
+            .and_then(|row| key_of(row, around))
+            .into_iter()
+            .collect(),
+    }
 }
 
 /// The key in the variable that is the vendor's custom.
@@ -279,103 +364,6 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
         Some((name, secret(&node)?))
     };
     node.members().into_iter().filter_map(header).collect()
-}
-
-// === models ===
-
-fn models(node: &Node<'_>, upstreams: &[String]) -> Models {
-    let entries = node.members();
-    let mut routes: Vec<Route> = Vec::with_capacity(entries.len());
-    for (pattern, node) in &entries {
-        if pattern.is_empty() {
-            node.error("a model's name cannot be empty", None);
-        }
-        let (mut node, mut name) = (node.clone(), pattern);
-        // An alias leads to another entry, perhaps by way of a third.
-        for _ in 0..entries.len() {
-            let aliased = node.value().as_str();
-            match entries.iter().find(|(known, _)| aliased == Some(known)) {
-                Some((known, entry)) => (node, name) = (entry.clone(), known),
-                None => break,
-            }
-        }
-        if let Some(name) = node.value().as_str() {
-            if entries.iter().any(|(known, _)| known == name) {
-                node.error(format!("the alias `{name}` leads back to itself"), None);
-            } else {
-                node.unknown(
-                    "model",
-                    name,
-                    entries.iter().map(|(known, _)| known.as_str()),
-                );
-            }
-            continue;
-        }
-        let (node, on_loss) = match node.value().get("targets") {
-            Some(_) => {
-                let mut members = node.object(&settings::ROUTE);
-                let on_loss = members.get("on_loss").and_then(on_loss);
-                (members.remove("targets").unwrap_or(node), on_loss)
-            }
-            None => (node, None),
-        };
-        routes.push(Route {
-            pattern: pattern.clone(),
-            targets: targets(&node, name, upstreams),
-            on_loss: on_loss.unwrap_or_default(),
-        });
-    }
-    Models { routes }
-}
-
-fn on_loss(node: &Node<'_>) -> Option<OnLoss> {
-    node.choice(&[("report", OnLoss::Report), ("refuse", OnLoss::Refuse)])
-}
-
-fn targets(node: &Node<'_>, pattern: &str, upstreams: &[String]) -> Vec<Target> {
-    if node.value().is_mapping() {
-        return target(node, pattern, upstreams).into_iter().collect();
-    }
-    let items = node.list();
-    if items.is_empty() && node.value().is_sequence() {
-        node.error(
-            "no targets",
-            Some("add `{ upstream: ..., model: ... }`".into()),
-        );
-    }
-    items
-        .iter()
-        .filter_map(|item| target(item, pattern, upstreams))
-        .collect()
-}
-
-fn target(node: &Node<'_>, pattern: &str, upstreams: &[String]) -> Option<Target> {
-    let members = node.object(&settings::TARGET);
-    let Some(named) = members.get("upstream") else {
-        node.error("no `upstream`", Some("name one of `upstreams`".into()));
-        return None;
-    };
-    let name = named.text()?;
-    let position = upstreams.iter().position(|known| known == name);
-    if position.is_none() {
-        named.unknown("upstream", name, upstreams.iter().map(String::as_str));
-    }
-    // Without a name the requested one is sent.
-    let model = match members.get("model") {
-        Some(model) => model.text()?.to_owned(),
-        None => pattern.to_owned(),
-    };
-    let stars = |text: &str| text.matches('*').count();
-    if stars(&model) > stars(pattern) && members.contains_key("model") {
-        node.error(
-            format!("`{model}` has more `*` than the pattern `{pattern}` can fill"),
-            None,
-        );
-    }
-    Some(Target {
-        upstream: position?,
-        model,
-    })
 }
 
 // === hooks ===

@@ -187,7 +187,7 @@ models:
     .unwrap();
     let upstream = &loaded.config.upstreams[0];
     assert_eq!(upstream.base_url, "https://api.deepseek.com/v1");
-    assert_eq!(upstream.api_key, Some(Secret::new("sk-deep")));
+    assert_eq!(upstream.api_keys, [Secret::new("sk-deep")]);
     let Accent::Chat(accent) = &upstream.accent else {
         panic!("DeepSeek speaks Chat Completions");
     };
@@ -220,6 +220,120 @@ fn stars_must_be_filled() {
             "f.yaml:5: models.o: no `upstream`; name one of `upstreams`",
         ],
     );
+}
+
+#[test]
+fn tiers_and_the_default_are_entries_without_a_name() {
+    let loaded = loaded(
+        "\
+upstreams: { u: { base_url: http://h } }
+models:
+  m: { targets: [ { upstream: u, model: x, context_window: 9 }, { upstream: u } ], context_window: 7, output_limit: 5 }
+tiers: { haiku: m, opus: { upstream: u, model: \"o-*\" } }
+default: { upstream: u }
+",
+    )
+    .unwrap();
+    let models = &loaded.config.models;
+    let all = models
+        .routes
+        .iter()
+        .chain(models.tiers.iter().map(|(_, route)| route));
+    let all: Vec<_> = all
+        .chain(&models.default)
+        .flat_map(|route| &route.targets)
+        .map(|target| (&*target.model, target.context_window, target.output_limit))
+        .collect();
+    let m = [("x", Some(9), Some(5)), ("m", Some(7), Some(5))];
+    let rest = [("o-*", None, None), ("*", None, None)];
+    assert_eq!(all, [&m[..], &m, &rest].concat());
+    assert_eq!(models.routes[0].context_window(), Some(7));
+    check(
+        "\
+upstreams: { u: { base_url: http://h } }
+tiers: { hiaku: m, opus: mm, sonnet: { targets: [], context_window: 0 } }
+default: n
+models: { m: { upstream: u } }
+",
+        &[
+            "f.yaml:2: tiers.hiaku: no setting named `hiaku`; did you mean `haiku`?",
+            "f.yaml:2: tiers.sonnet.targets: no targets; add `{ upstream: ..., model: ... }`",
+            "f.yaml:2: tiers.sonnet.context_window: expected a whole number from 1, got a number",
+            "f.yaml:2: tiers.opus: no model named `mm`; did you mean `m`?",
+            "f.yaml:3: default: no model named `n`",
+        ],
+    );
+}
+
+#[test]
+fn attempts_and_targets_are_read() {
+    let loaded = loaded(
+        "\
+upstreams: { u: { base_url: http://h, api_keys: [a, b] } }
+models:
+  m:
+    targets: [ { upstream: u, weight: 3 }, { upstream: u, model: n } ]
+    pick: latency
+    fallbacks: n
+    on_overflow: [n, v/x]
+  n: { targets: { upstream: u }, pick: weighted }
+  v/*: { upstream: u }
+attempts: { retries: 0, on: { 503: [fail, cool], timeout: retry } }
+",
+    )
+    .unwrap();
+    assert_eq!(loaded.diagnostics, []);
+    let config = loaded.config;
+    let route = &config.models.routes[0];
+    assert_eq!(
+        (route.pick, route.affinity),
+        (Pick::Latency, Affinity::None)
+    );
+    assert_eq!((route.targets[0].weight, route.targets[1].weight), (3, 1));
+    assert_eq!(route.fallbacks, ["n"]);
+    assert_eq!(route.on_overflow, ["n", "v/x"]);
+    assert_eq!(config.models.routes[1].affinity, Affinity::Session);
+    assert_eq!(config.upstreams[0].api_keys.len(), 2);
+    assert_eq!(config.attempts.retries, 0);
+    let act = config.attempts.policy.act(Failure::Status(503));
+    assert_eq!((act.then, act.cool), (Then::Fail, true));
+    let act = config.attempts.policy.act(Failure::Timeout);
+    assert_eq!((act.then, act.cool), (Then::Retry, false));
+    check(
+        "\
+upstreams: { u: { base_url: http://h, api_key: a, api_keys: [b] }, v: { base_url: http://h, api_keys: [] } }
+attempts: { retires: 1, attempts_max: 0, on: { 600: next, 4x: fail, 500: rety, 501: [cool], 502: {} } }
+models:
+  m: { targets: [{ upstream: u }], pick: random, affinity: user, fallbacks: [mm], on_overflow: 7 }
+  n: [ { upstream: u, weight: 2 } ]
+",
+        &[
+            "f.yaml:1: upstreams.u.api_keys: `api_key` is there as well; put all of them into `api_keys`",
+            "f.yaml:1: upstreams.v.api_keys: no keys; leave it out if there are none",
+            "f.yaml:2: attempts.retires: no setting named `retires`; did you mean `retries`?",
+            "f.yaml:2: attempts.attempts_max: expected a whole number from 1, got a number",
+            "f.yaml:2: attempts.on.600: `600` is no failure; write a status (`429`), a class (`5xx`), `connect`, `timeout`, `overflow` or `content_policy`",
+            "f.yaml:2: attempts.on.4x: `4x` is no failure; write a status (`429`), a class (`5xx`), `connect`, `timeout`, `overflow` or `content_policy`",
+            "f.yaml:2: attempts.on.500: `rety` is not one of `fail`, `next`, `retry`",
+            "f.yaml:2: attempts.on.501: not what can be done about a failure; write `retry`, `next` or `fail`, or `[retry, cool]`",
+            "f.yaml:2: attempts.on.502: expected a list, got a mapping",
+            "f.yaml:2: attempts.on.502: not what can be done about a failure; write `retry`, `next` or `fail`, or `[retry, cool]`",
+            "f.yaml:4: models.m.pick: `random` is not one of `ordered`, `weighted`, `least-busy`, `latency`",
+            "f.yaml:4: models.m.affinity: `user` is not one of `none`, `session`",
+            "f.yaml:4: models.m.fallbacks[0]: no model named `mm`; did you mean `m`?",
+            "f.yaml:4: models.m.on_overflow: expected a list, got a number",
+            "f.yaml:5: models.n: `weight` has no effect on targets that are tried in order; add `pick: weighted` beside `targets`",
+        ],
+    );
+}
+
+#[test]
+fn the_reference_file_shows_every_default_of_attempts() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/sluice.yaml");
+    let attempts = load(&path, &environment).unwrap().config.attempts;
+    assert!(attempts.policy.is_like(&Policy::default()), "{attempts:?}");
+    let policy = Policy::default();
+    assert_eq!(Attempts { policy, ..attempts }, Attempts::default());
 }
 
 #[test]
@@ -486,7 +600,9 @@ fn the_reference_file_shows_every_setting() {
         &TOP[..],
         &LIMITS,
         &UPSTREAM,
+        &TIERS,
         &ROUTE,
+        &ATTEMPTS,
         &TARGET,
         &HOOKS,
         &KV,

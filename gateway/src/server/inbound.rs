@@ -1,4 +1,6 @@
-//! Requests in: body limit, then the pipeline.
+//! Requests in: limits on bodies and calls, then the pipeline.
+
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract;
@@ -8,10 +10,16 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use crate::error::Error;
-use crate::pipeline::{self, Inbound};
+use crate::gate::Pass;
+use crate::pipeline::{self, Inbound, Passes};
 use crate::provider::Dialect;
+use crate::snapshot::Snapshot;
 
 use super::{State, reply};
+
+/// Time for a request's body, in ms: the largest over a slow line (1 Mbit/s). It takes
+/// up room for as long.
+const BODY_MS: u64 = 300_000;
 
 /// `POST /v1/messages`
 pub(super) async fn messages(
@@ -32,20 +40,32 @@ pub(super) async fn chat_completions(
 async fn call(state: &State, dialect: Dialect, request: http::Request<Body>) -> Response {
     let world = state.current.load();
     let (parts, body) = request.into_parts();
-    match read(&parts, body, world.config.limits.body_bytes_max).await {
-        Ok(body) => reply::response(
-            pipeline::run(
-                world,
-                Inbound {
-                    dialect,
-                    headers: parts.headers,
-                    body,
-                },
-            )
-            .await,
-        ),
+    match admit(&world, dialect, parts, body).await {
+        Ok(inbound) => reply::response(pipeline::run(world, inbound).await),
         Err(error) => reply::error(&error, dialect),
     }
+}
+
+/// The call, once there is room for it: first for its body, then for itself, so that
+/// a slow sender takes no place from those that are ready.
+async fn admit(
+    world: &Snapshot,
+    dialect: Dialect,
+    parts: Parts,
+    body: Body,
+) -> Result<Inbound, Error> {
+    let (body, bytes) = read(world, &parts, body).await?;
+    let call = world.gates.calls.enter().await;
+    let call = call.map_err(|full| Error::busy("the gateway", full.retry_after))?;
+    Ok(Inbound {
+        dialect,
+        headers: parts.headers,
+        body,
+        passes: Passes {
+            call: Some(call),
+            bytes: Some(bytes),
+        },
+    })
 }
 
 /// `POST /api/event_logging/batch`: telemetry of clients, thrown away unread.
@@ -53,8 +73,13 @@ pub(super) async fn discard() -> StatusCode {
     StatusCode::OK
 }
 
-/// The whole body, up to `limit` bytes.
-pub(super) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Bytes, Error> {
+/// The whole body, and its room among those of all calls.
+pub(super) async fn read(
+    world: &Snapshot,
+    parts: &Parts,
+    body: Body,
+) -> Result<(Bytes, Pass), Error> {
+    let limit = world.config.limits.body_bytes_max;
     if let Some(encoding) = parts.headers.get(http::header::CONTENT_ENCODING)
         && encoding != "identity"
     {
@@ -68,7 +93,20 @@ pub(super) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Byte
     if announced.is_some_and(|length| length > limit) {
         return Err(Error::too_large(limit));
     }
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
+    let room = world
+        .gates
+        .bytes
+        .enter_with_bytes(announced.unwrap_or(limit));
+    let mut room = room
+        .await
+        .map_err(|full| Error::busy("the gateway", full.retry_after))?;
+    let whole = axum::body::to_bytes(body, limit);
+    let Ok(whole) = tokio::time::timeout(Duration::from_millis(BODY_MS), whole).await else {
+        let seconds = BODY_MS / 1_000;
+        let message = format!("the request body did not come within {seconds} s");
+        return Err(Error::client(408, message));
+    };
+    let body = whole.map_err(|error| {
         // The one error that `to_bytes` has of its own; the rest is the connection's.
         if std::error::Error::source(&error)
             .is_some_and(|cause| cause.to_string().contains("length limit"))
@@ -77,5 +115,7 @@ pub(super) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Byte
         } else {
             Error::client(400, "the request body broke off")
         }
-    })
+    })?;
+    room.shrink_to_bytes(body.len());
+    Ok((body, room))
 }

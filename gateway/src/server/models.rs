@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::config::Models;
+use crate::config::{Models, Route};
 use crate::error::Error;
 use crate::hook::{Document, Facts, Stage, Verdict};
-use crate::route;
+use crate::route::{self, Asker};
 use crate::snapshot::Snapshot;
 
 use super::reply;
@@ -28,7 +28,9 @@ pub(super) async fn list(
 ) -> Response {
     let world = state.current.load();
     let shape = Shape::of(&headers);
-    let models: Vec<_> = names(&world.config.models).map(anthropic).collect();
+    let models: Vec<_> = named(&world.config.models)
+        .map(|route| anthropic(&route.pattern, route))
+        .collect();
     let models = match hooked(&world, headers.clone(), models).await {
         Ok(models) => models,
         Err(error) => return reply::error(&error, reply::dialect(&uri, &headers)),
@@ -41,7 +43,7 @@ pub(super) async fn list(
             "data": models,
         }),
         Shape::OpenAi => {
-            let models = models.iter().filter_map(|model| model["id"].as_str());
+            let models = models.iter().filter(|model| model["id"].is_string());
             json!({ "object": "list", "data": models.map(openai).collect::<Vec<_>>() })
         }
     })
@@ -84,22 +86,21 @@ pub(super) async fn one(
 ) -> Response {
     let world = state.current.load();
     let models = &world.config.models;
-    if route::resolve(models, &id).is_some() {
-        let shape = Shape::of(&headers);
-        Json(shape.model(&id)).into_response()
-    } else {
+    let Some((route, _)) = route::resolve(models, &id, Asker::Main) else {
         let error = Error::unknown_model(&id, &route::nearest(models, &id));
-        reply::error(&error, reply::dialect(&uri, &headers))
+        return reply::error(&error, reply::dialect(&uri, &headers));
+    };
+    let model = anthropic(&id, route);
+    match Shape::of(&headers) {
+        Shape::Anthropic => Json(model).into_response(),
+        Shape::OpenAi => Json(openai(&model)).into_response(),
     }
 }
 
-/// Names that can be listed: a pattern stands for names that nobody can list.
-fn names(models: &Models) -> impl Iterator<Item = &str> {
-    models
-        .routes
-        .iter()
-        .map(|route| route.pattern.as_str())
-        .filter(|name| !name.contains('*'))
+/// What can be listed: a pattern stands for names that nobody can list.
+fn named(models: &Models) -> impl Iterator<Item = &Route> {
+    let routes = models.routes.iter();
+    routes.filter(|route| !route.pattern.contains('*'))
 }
 
 enum Shape {
@@ -116,28 +117,29 @@ impl Shape {
             Self::OpenAi
         }
     }
-
-    fn model(&self, name: &str) -> Value {
-        match self {
-            Self::Anthropic => anthropic(name),
-            Self::OpenAi => openai(name),
-        }
-    }
 }
 
-fn anthropic(name: &str) -> Value {
+fn anthropic(name: &str, route: &Route) -> Value {
     json!({
         "type": "model",
         "id": name,
         "display_name": name,
         "created_at": CREATED_AT,
         "lifecycle": "active",
-        "max_input_tokens": null,
-        "max_tokens": null,
+        "max_input_tokens": route.context_window(),
+        "max_tokens": route.output_limit(),
         "capabilities": null,
     })
 }
 
-fn openai(name: &str) -> Value {
-    json!({ "id": name, "object": "model", "created": CREATED, "owned_by": "sluice" })
+/// The same in OpenAI's shape, with the window as vLLM tells it.
+/// <https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html> (seen 2026-11).
+fn openai(model: &Value) -> Value {
+    let mut listed = json!({
+        "id": model["id"], "object": "model", "created": CREATED, "owned_by": "sluice"
+    });
+    if model["max_input_tokens"].is_u64() {
+        listed["max_model_len"] = model["max_input_tokens"].clone();
+    }
+    listed
 }

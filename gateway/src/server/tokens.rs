@@ -32,8 +32,8 @@ pub(super) async fn count(
 ) -> Response {
     let world = state.current.load();
     let (parts, body) = request.into_parts();
-    let body = match inbound::read(&parts, body, world.config.limits.body_bytes_max).await {
-        Ok(body) => body,
+    let (body, _room) = match inbound::read(&world, &parts, body).await {
+        Ok(read) => read,
         Err(error) => return reply::error(&error, DIALECT),
     };
     match hooked(&world, parts.headers, &body).await {

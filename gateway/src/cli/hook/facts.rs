@@ -68,8 +68,8 @@ impl TrialFacts {
             status,
             failure: FailureFacts {
                 status,
-                origin: given.word("origin", &["upstream", "client"])?,
-                decision: given.word("decision", &["fail", "skip-target"])?,
+                origin: given.word("origin", &["upstream", "client", "gateway"])?,
+                decision: given.word("decision", &["fail", "skip-target", "retry"])?,
             },
         })
     }

@@ -20,11 +20,12 @@ use self::recorded::{Recorded, Sent};
 use super::hook::difference::{changes, line_changes};
 use super::hook::{Report, read_text};
 use crate::app::{self, Locking, Overrides, Source};
-use crate::config::{Config, Hooks, LISTEN, Limits, Models, OnLoss, Route, Target, Upstream};
+use crate::config::{Attempts, Config, Hooks, LISTEN, Limits, Models, Route, Target, Upstream};
 use crate::exits::ReplyBody;
+use crate::gate::Gates;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
-use crate::pipeline::{self, Inbound};
+use crate::pipeline::{self, Inbound, Passes};
 use crate::provider::{Accent, Dialect};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Client, Endpoint};
@@ -155,6 +156,7 @@ async fn once(call: &Captured, hooks: Chain) -> Result<Run, String> {
         dialect: call.dialect,
         headers: headers(&call.headers)?,
         body: call.request.get().to_owned().into(),
+        passes: Passes::default(),
     };
     let reply = pipeline::run(Arc::new(world), inbound).await;
     let mut read = format!("{}\n", reply.status).into_bytes();
@@ -180,37 +182,40 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         dialect: answer.dialect,
         auth: answer.dialect.auth(),
         base_url,
-        api_key: None,
+        api_keys: Vec::new(),
+        calls_max: None,
         headers: Vec::new(),
         accent: Accent::of(answer.dialect),
     };
     let endpoint = Endpoint::new(&upstream).ok_or("the upstream's address is no URL")?;
-    let limits = Limits::default();
-    let route = Route {
-        pattern: "*".into(),
-        targets: vec![Target {
-            upstream: 0,
-            model: answer.model.clone().unwrap_or_else(|| "*".into()),
-        }],
-        on_loss: OnLoss::default(),
+    let model = answer.model.as_deref().unwrap_or("*");
+    let route = Route::new("*", vec![Target::new(0, model)]);
+    let config = Config {
+        listen: LISTEN,
+        keys: Vec::new(),
+        limits: Limits::default(),
+        // What was captured is one attempt.
+        attempts: Attempts {
+            retries: 0,
+            ..Attempts::default()
+        },
+        upstreams: vec![upstream],
+        models: Models {
+            routes: vec![route],
+            ..Models::default()
+        },
+        hooks: Hooks::default(),
+        providers: None,
     };
     Ok(Snapshot {
         generation: 1,
         hooks,
-        client: Client::new(&limits).map_err(|error| error.to_string())?,
+        client: Client::new(&config.limits).map_err(|error| error.to_string())?,
         endpoints: vec![endpoint],
+        health: Arc::default(),
         lessons: Lessons::default(),
-        config: Config {
-            listen: LISTEN,
-            keys: Vec::new(),
-            limits,
-            upstreams: vec![upstream],
-            models: Models {
-                routes: vec![route],
-            },
-            hooks: Hooks::default(),
-            providers: None,
-        },
+        gates: Gates::new(&config, None),
+        config,
     })
 }
 
