@@ -75,6 +75,8 @@ pub(crate) struct Answer {
     stream: bool,
     deadline: Instant,
     takes_refusals: bool,
+    /// A hook ended the answer with it.
+    refusal: Option<Refusal>,
     /// What the client's dialect could not carry.
     losses: Losses,
 }
@@ -168,6 +170,7 @@ impl Answer {
             stream: terms.stream,
             deadline: terms.deadline,
             takes_refusals: terms.takes_refusals,
+            refusal: None,
             losses: Losses::default(),
         })
     }
@@ -183,10 +186,13 @@ impl Answer {
         while !(self.delivery.ended || self.streams_on()) {
             self.step(&mut call.session, Duration::MAX).await?;
         }
-        let failure = match self.streams_on() {
-            true => None,
-            false => self.delivery.failure.take(),
+        let (failure, refusal) = match self.streams_on() {
+            true => (None, None),
+            false => (self.delivery.failure.take(), self.refusal.take()),
         };
+        if let Some(refusal) = refusal {
+            return Err(Error::refused(refusal));
+        }
         let name = &self.upstream().name;
         if let Some((kind, message)) = failure {
             let error = Error::upstream_kind(name, &kind, &message);
@@ -331,9 +337,11 @@ impl Answer {
         let delivery = &mut self.delivery;
         let mut sink = |event: Event<'_>| delivery.take(event);
         match refusal {
-            Some(refusal) => self
-                .sequencer
-                .error(&refusal.code, &refusal.message, &mut sink),
+            Some(refusal) => {
+                self.sequencer
+                    .error(&refusal.code, &refusal.message, &mut sink);
+                self.refusal = Some(refusal);
+            }
             None => {
                 let stop = Stop::new(StopReason::EndTurn);
                 self.sequencer.stop(stop, &mut sink);

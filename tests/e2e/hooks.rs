@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice_tests::guests::{GUEST_MISBEHAVE, GUEST_RESPONSE_ONLY, GUEST_SCRIPTED, GUEST_TUESDAY};
+use sluice_tests::guests::{
+    GUEST_MISBEHAVE, GUEST_RESPONSE_ONLY, GUEST_SCRIPTED, GUEST_STAGES, GUEST_TUESDAY,
+};
 use sluice_tests::{Answer, FakeUpstream, TestGateway};
 
 /// A chain of one entry.
@@ -221,6 +223,28 @@ async fn streams_are_rewritten_held_and_ended_alike_streamed_or_not() {
                 .contains("refused as scripted")
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_watcher_refuses_is_final() {
+    let upstream = FakeUpstream::saying("one two three").await;
+    let config = upstream.config(
+        "hooks:
+  chain:
+    - { hook: scripted, grants: { prompt: write }, config: { stream: end-with-error } }
+    - { hook: stages, grants: { kv: true }, config: { reword: so, on_error: reply } }
+",
+    );
+    let hooks = [("scripted", GUEST_SCRIPTED), ("stages", GUEST_STAGES)];
+    let gateway = TestGateway::with_hooks(&config, &hooks).await;
+    for answer in both_ways(&gateway).await {
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (answer.status, &error["message"]),
+            (403, &json!("refused as scripted"))
+        );
+    }
+    assert_eq!(upstream.requests().len(), 2, "no target is tried again");
 }
 
 #[tokio::test]
