@@ -1,7 +1,7 @@
 //! Caps the answer's length, whatever the upstream's dialect calls it.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_hook_sdk::{About, Call, Failure, Hook, Patterns, Verdict, hook};
 
 /// Where dialects hold the limit.
@@ -47,8 +47,11 @@ impl Hook for CapMaxTokens {
         let model = call.attribute("upstream-model").unwrap_or_default();
         let max = *self.models.find(&model).unwrap_or(&self.max);
         for pointer in LIMITS {
+            let Some(asked) = call.get::<Value>(pointer)? else {
+                continue;
+            };
             // A limit that is no number is as good as none.
-            if call.has(pointer)? && call.get::<u64>(pointer)?.is_none_or(|asked| asked > max) {
+            if asked.as_u64().is_none_or(|asked| asked > max) {
                 call.set(pointer, max)?;
             }
         }
