@@ -23,5 +23,6 @@ mod shadow;
 mod stages;
 mod swaps;
 mod tidy;
+mod tls;
 mod tools;
 mod trial;
