@@ -2,16 +2,33 @@
 //! sent to anybody else.
 //!
 //! The environment names a private authority (`SSL_CERT_FILE`), and a test must not
-//! change its own. So the gateway runs in a second process, which is this test again.
+//! change its own. So the gateway runs in a second process, which is the test again.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 use sluice_tests::guests::GUEST_ERRANDS;
 use sluice_tests::{Authority, FakeUpstream, Script, TestGateway};
 
-/// Tells the second process the ports of [`SERVERS`], and that it is the second.
+/// Tells the second process that it is the second, and the ports of [`SERVERS`].
 const PORTS: &str = "SLUICE_TESTS_TLS_PORTS";
+
+/// Run the test `name` again, where the certificates in `file` are trusted and no
+/// others: whether it passes, and what it logs.
+async fn again(name: &str, ports: &str, file: &Path) -> (bool, String) {
+    let mut second = Command::new(std::env::current_exe().expect("it has a path"));
+    second
+        .args(["--exact", "--nocapture", &format!("tls::{name}")])
+        .env(PORTS, ports)
+        .env("SSL_CERT_FILE", file)
+        .env_remove("SSL_CERT_DIR");
+    let ended = tokio::task::spawn_blocking(move || second.output()).await;
+    let ended = ended.expect("it is not cancelled").expect("it starts");
+    let [said, logged] =
+        [ended.stdout, ended.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    (said.contains("1 passed"), logged)
+}
 
 /// What they are called.
 const SERVERS: [&str; 4] = ["trusted", "untrusted", "misnamed", "plain"];
@@ -85,17 +102,9 @@ async fn only_certificates_of_trusted_authorities_are_taken() {
     std::fs::write(&file, trusted.pem()).expect("it takes a file");
 
     let ports: Vec<_> = servers.iter().map(|it| it.port().to_string()).collect();
-    let mut second = Command::new(std::env::current_exe().expect("it has a path"));
-    second
-        .args(["--exact", "--nocapture"])
-        .arg("tls::only_certificates_of_trusted_authorities_are_taken")
-        .env(PORTS, ports.join(","))
-        .env("SSL_CERT_FILE", &file)
-        .env_remove("SSL_CERT_DIR");
-    let ended = tokio::task::spawn_blocking(move || second.output()).await;
-    let ended = ended.expect("it is not cancelled").expect("it starts");
-    let logged = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{logged}");
+    let name = "only_certificates_of_trusted_authorities_are_taken";
+    let (passed, logged) = again(name, &ports.join(","), &file).await;
+    assert!(passed, "{logged}");
 
     let asked = servers.map(|server| server.requests().len());
     assert_eq!(asked, [2, 0, 0, 0], "of {SERVERS:?}");
@@ -107,4 +116,18 @@ async fn only_certificates_of_trusted_authorities_are_taken() {
     for (line, (_, told)) in lines.iter().zip(&OUTCOMES[1..]) {
         assert!(line.contains(told), "no `{told}` in {line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_certificates_it_says_what_to_do() {
+    if std::env::var(PORTS).is_ok() {
+        let config = "upstreams: { up: { base_url: \"https://localhost/v1\" } }\nmodels: { m: { upstream: up } }\n";
+        let refused = TestGateway::try_start(config, &[]).await;
+        let why = refused.expect_err("nobody is trusted").to_string();
+        assert!(why.contains("in `SSL_CERT_FILE`"), "{why}");
+        return;
+    }
+    let name = "without_certificates_it_says_what_to_do";
+    let (passed, logged) = again(name, "", Path::new("no/such/file")).await;
+    assert!(passed, "{logged}");
 }

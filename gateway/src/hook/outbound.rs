@@ -80,7 +80,10 @@ fn client(hosts: &Arc<[HostGrant]>) -> Option<Client> {
         .dns_resolver(Arc::new(Resolver(hosts.clone())))
         .build();
     client
-        .map_err(|error| tracing::error!(%error, "Hooks cannot send requests."))
+        .map_err(|error| {
+            let why = causes(&error).last().map(ToString::to_string);
+            tracing::error!(why, "Hooks cannot send requests.");
+        })
         .ok()
 }
 
