@@ -219,9 +219,7 @@ impl Builder {
             .filter(|old| old.config.limits.connect_timeout_ms == config.limits.connect_timeout_ms);
         let client = match reusable {
             Some(old) => old.client.clone(),
-            None => {
-                Client::new(&config.limits).map_err(|error| vec![no_client(&error.to_string())])?
-            }
+            None => Client::new(&config.limits).map_err(|why| vec![no_client(&why)])?,
         };
         let endpoints = config.upstreams.iter().map(|upstream| {
             let endpoint = Endpoint::new(upstream);
@@ -284,7 +282,12 @@ fn is_up(address: SocketAddr) -> bool {
 }
 
 fn no_client(why: &str) -> Diagnostic {
-    unplaced("sluice", format!("the HTTP client cannot be built: {why}"))
+    Diagnostic {
+        help: Some(
+            "install the system's certificates (`ca-certificates`), or name a file of them in `SSL_CERT_FILE`".into(),
+        ),
+        ..unplaced("sluice", format!("the HTTP client cannot be built: {why}"))
+    }
 }
 
 fn no_endpoint(name: &str, base_url: &str) -> Diagnostic {

@@ -97,8 +97,11 @@ pub enum SendError {
 }
 
 impl Client {
-    /// A client with these limits.
-    pub fn new(limits: &Limits) -> Result<Self, reqwest::Error> {
+    /// A client with these limits. Reads the system's certificates.
+    ///
+    /// # Errors
+    /// Why there is none: as a rule, there are no certificates.
+    pub fn new(limits: &Limits) -> Result<Self, String> {
         // An error only says that another part of the process chose it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
@@ -108,9 +111,10 @@ impl Client {
                 .redirect(reqwest::redirect::Policy::none())
                 .tcp_nodelay(true)
         };
+        let built = |builder: reqwest::ClientBuilder| builder.build().map_err(|it| causes(&it));
         Ok(Self {
-            outward: builder().build()?,
-            loopback: builder().no_proxy().build()?,
+            outward: built(builder())?,
+            loopback: built(builder().no_proxy())?,
         })
     }
 
@@ -152,7 +156,7 @@ impl Client {
 pub async fn ask(url: &str, key: Option<&str>) -> Result<(u16, String), SendError> {
     let connect = |error: reqwest::Error| SendError::Connect(causes(&error));
     let url = Url::parse(url).map_err(|error| SendError::Connect(error.to_string()))?;
-    let client = Client::new(&Limits::default()).map_err(connect)?;
+    let client = Client::new(&Limits::default()).map_err(SendError::Connect)?;
     let client = match url.host_str().is_some_and(is_loopback) {
         true => client.loopback,
         false => client.outward,

@@ -166,6 +166,67 @@ async fn every_misdeed_ends_within_its_limit() {
     }
 }
 
+/// A hook whose table grows without end, which no compiler at hand would write. The
+/// inner component gives the types of `on-request` the names that they must have.
+const GROWING_TABLE: &str = r#"(component
+  (core module $code
+    (memory (export "memory") 1)
+    (table $table 1 funcref)
+    (func (export "handle") (result i32)
+      (loop $again
+        (drop (table.grow $table (ref.null func) (i32.const 1000)))
+        (br $again))
+      unreachable))
+  (core instance $code (instantiate $code))
+  (alias core export $code "memory" (core memory $memory))
+  (type $refusal (record (field "status" u16) (field "code" string)
+    (field "message" string) (field "retry-after-ms" (option u32))))
+  (type $reply (variant (case "text" string) (case "message" string)))
+  (type $verdict (variant (case "next") (case "reply" $reply) (case "refuse" $refusal)))
+  (func $handle (result (result $verdict (error string)))
+    (canon lift (core func $code "handle") (memory $memory)))
+  (component $stage
+    (type $refusal (record (field "status" u16) (field "code" string)
+      (field "message" string) (field "retry-after-ms" (option u32))))
+    (import "in-refusal" (type $in-refusal (eq $refusal)))
+    (type $reply (variant (case "text" string) (case "message" string)))
+    (import "in-reply" (type $in-reply (eq $reply)))
+    (type $verdict
+      (variant (case "next") (case "reply" $in-reply) (case "refuse" $in-refusal)))
+    (import "in-verdict" (type $in-verdict (eq $verdict)))
+    (import "in-handle" (func $handle (result (result $in-verdict (error string)))))
+    (export $out-refusal "refusal" (type $refusal))
+    (export $out-reply "reply" (type $reply))
+    (type $named
+      (variant (case "next") (case "reply" $out-reply) (case "refuse" $out-refusal)))
+    (export $out-verdict "verdict" (type $named))
+    (export "handle" (func $handle) (func (result (result $out-verdict (error string))))))
+  (instance $stage (instantiate $stage
+    (with "in-refusal" (type $refusal)) (with "in-reply" (type $reply))
+    (with "in-verdict" (type $verdict)) (with "in-handle" (func $handle))))
+  (export "sluice:hooks/on-request@0.1.0" (instance $stage)))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_grows_no_further_than_it_may() {
+    let wasm = wat::parse_str(GROWING_TABLE).expect("a component");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("grow.wasm");
+    std::fs::write(&file, wasm).expect("it takes a file");
+    let upstream = FakeUpstream::saying("one two three").await;
+    // What traps in its trial call is not let in.
+    let config = upstream.config(
+        "  plain: { upstream: up }
+hooks: { chain: [ { hook: grow, trial: false, match: { models: [m] }, limits: { time_ms: 20000 } } ] }\n",
+    );
+    let hooks = [("grow", file.to_str().expect("a path of ours"))];
+    let gateway = TestGateway::with_hooks(&config, &hooks).await;
+    for _ in 0..2 {
+        let refused = amid_others(&gateway, gateway.client().ask("m", false)).await;
+        let said = refused.json()["error"]["message"].to_string();
+        assert!(said.contains("hook `grow` trapped"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn unlawful_events_come_out_lawful() {
     for (act, expected) in [("overlap", "a"), ("go-on-after-stop", "one two three")] {

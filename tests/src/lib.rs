@@ -4,8 +4,10 @@
 mod client;
 mod gateway;
 pub mod guests;
+mod tls;
 mod upstream;
 
 pub use client::{Answer, Client, sse};
 pub use gateway::TestGateway;
+pub use tls::{Authority, Certified};
 pub use upstream::{FakeUpstream, Recorded, Script, Speaker, chunk, finish, text_stream};

@@ -7,9 +7,13 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, Uri};
 use axum::routing::any;
+use axum::serve::Listener;
 use futures_util::stream;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+
+use crate::tls::{Certified, TlsListener};
 
 /// An answer to give.
 #[derive(Debug)]
@@ -66,9 +70,26 @@ pub struct FakeUpstream {
 impl FakeUpstream {
     /// Answer each request with what `script` makes of it.
     pub async fn start(script: impl Fn(&Recorded) -> Script + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
-        let listener = listener.expect("loopback has a free port");
+        let listener = free_port().await;
         let addr = listener.local_addr().expect("it is bound");
+        Self::on(listener, addr, script)
+    }
+
+    /// The same over TLS, to clients that take `certified` for what it should be.
+    pub async fn start_tls(
+        certified: &Certified,
+        script: impl Fn(&Recorded) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        let listener = free_port().await;
+        let addr = listener.local_addr().expect("it is bound");
+        Self::on(TlsListener::new(listener, certified), addr, script)
+    }
+
+    fn on<L: Listener<Addr: std::fmt::Debug>>(
+        listener: L,
+        addr: SocketAddr,
+        script: impl Fn(&Recorded) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = requests.clone();
         let script = Arc::new(script);
@@ -122,6 +143,11 @@ impl FakeUpstream {
         format!("http://{}/v1", self.addr)
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.addr.port()
+    }
+
     /// What it was asked so far.
     pub fn requests(&self) -> Vec<Recorded> {
         self.requests
@@ -142,6 +168,11 @@ impl FakeUpstream {
             self.url()
         )
     }
+}
+
+async fn free_port() -> TcpListener {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    listener.expect("loopback has a free port")
 }
 
 /// Speaks for an upstream.

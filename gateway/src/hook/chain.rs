@@ -594,6 +594,7 @@ fn unknown_hook<'f>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::engine::EMPTY_PLACES_MAX;
     use super::*;
     use crate::kv::Stores;
 
@@ -614,13 +615,23 @@ mod tests {
         };
         let mut chain: Option<Chain> = None;
         let mut versions = Vec::new();
-        for n in 0..4 {
-            std::fs::write(folder.path().join("it.wasm"), version(n)).unwrap();
+        for n in 0..2 * EMPTY_PLACES_MAX as u8 {
+            // Two take turns, so that there is less to compile.
+            std::fs::write(folder.path().join("it.wasm"), version(n % 2)).unwrap();
             let (next, _) = Chain::load(&engine, &hooks, chain.as_ref()).unwrap();
-            versions.push(Arc::downgrade(&next.hooks[0]));
+            let hook = &next.hooks[0];
+            versions.push((Arc::downgrade(hook), Arc::downgrade(&hook.module)));
             chain = Some(next);
         }
-        let alive: Vec<_> = versions.iter().map(|it| it.upgrade().is_some()).collect();
-        assert_eq!(alive, [false, false, true, true]);
+        let (of_old, of_last_two) = versions.split_at(versions.len() - 2);
+        for (hook, module) in of_old {
+            assert_eq!((hook.strong_count(), module.strong_count()), (0, 0));
+        }
+        assert!(of_last_two.iter().all(|(hook, _)| hook.strong_count() > 0));
+        let pool = engine.wasm.pooling_allocator_metrics();
+        let pool = pool.expect("address space for it");
+        assert_eq!(pool.component_instances(), 2, "one warm instance each");
+        let empty = pool.unused_warm_memories();
+        assert!(empty <= EMPTY_PLACES_MAX, "{empty}");
     }
 }

@@ -26,6 +26,11 @@ const INSTANCES_MAX: u32 = 2_048;
 /// hook touches, so that reuse costs no page faults.
 const RESIDENT_BYTES: usize = 2 << 20;
 
+/// Places in the pool that stay mapped while nobody is in them. A new version of a
+/// hook takes new places as long as there are fewer, and each keeps what the version
+/// before touched; more would only be of use to many hooks with `isolation: call`.
+pub(super) const EMPTY_PLACES_MAX: u32 = 16;
+
 /// Engine and linker, and the thread that drives deadlines.
 pub struct Engine {
     pub(super) wasm: wasmtime::Engine,
@@ -120,6 +125,7 @@ fn pooling() -> InstanceAllocationStrategy {
         .max_core_instance_size(16 << 20)
         .table_elements(100_000)
         .max_memory_size(HOOK_MEMORY_BYTES_CEILING)
+        .max_unused_warm_slots(EMPTY_PLACES_MAX)
         .linear_memory_keep_resident(RESIDENT_BYTES)
         .table_keep_resident(64 << 10);
     InstanceAllocationStrategy::Pooling(pool)

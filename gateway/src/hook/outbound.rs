@@ -10,7 +10,9 @@
 //! used, since nobody could look at the address then. An answer is read to its end
 //! before the guest sees it; what comes slowly is cut by the time limit.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
+use std::io;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +80,10 @@ fn client(hosts: &Arc<[HostGrant]>) -> Option<Client> {
         .dns_resolver(Arc::new(Resolver(hosts.clone())))
         .build();
     client
-        .map_err(|error| tracing::error!(%error, "Hooks cannot send requests."))
+        .map_err(|error| {
+            let why = causes(&error).last().map(ToString::to_string);
+            tracing::error!(why, "Hooks cannot send requests.");
+        })
         .ok()
 }
 
@@ -202,10 +207,10 @@ impl WasiHttpHooks for Requests {
     ) -> Box<dyn Future<Output = Result<(Answer, Ending), Error>> + Send> {
         let limits = &self.terms.entry.limits;
         let limit = Duration::from_millis(limits.http_time_ms);
-        let bytes_max = limits.http_bytes_max;
+        let terms = self.terms.clone();
         let admitted = self.admit(&request);
         let sent = admitted.map(|(url, client, runtime)| {
-            let fetching = fetch(client, url, request, options.unwrap_or_default(), bytes_max);
+            let fetching = fetch(client, url, request, options.unwrap_or_default(), terms);
             let fetching = async move {
                 let fetched = tokio::time::timeout(limit, fetching).await;
                 fetched.unwrap_or(Err(Error::HttpResponseTimeout))
@@ -239,18 +244,19 @@ async fn fetch(
     url: Url,
     request: http::Request<WasiBody>,
     options: RequestOptions,
-    bytes_max: usize,
+    terms: Arc<Terms>,
 ) -> Result<Answer, Error> {
+    let bytes_max = terms.entry.limits.http_bytes_max;
     let (head, body) = request.into_parts();
     let body = Limited::new(body, bytes_max).collect().await;
-    let failed =
+    let unsent =
         |error: Box<dyn std::error::Error + Send + Sync>| match error.is::<LengthLimitError>() {
             true => Error::HttpRequestBodySize(Some(bytes_max as u64)),
             // The guest gave it up.
             false => Error::HttpProtocolError,
         };
-    let body = body.map_err(failed)?.to_bytes();
-    let mut outgoing = reqwest::Request::new(head.method, url);
+    let body = body.map_err(unsent)?.to_bytes();
+    let mut outgoing = reqwest::Request::new(head.method, url.clone());
     *outgoing.headers_mut() = head.headers;
     if !body.is_empty() {
         *outgoing.body_mut() = Some(body.into());
@@ -262,9 +268,10 @@ async fn fetch(
             .map_err(|_| Error::HttpResponseTimeout)?,
         None => answer.await,
     };
-    let mut answer = answered.map_err(|error| code(&error))?;
+    let told = |error| failed(&terms, &url, &error);
+    let mut answer = answered.map_err(told)?;
     let mut whole = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| code(&error))? {
+    while let Some(piece) = answer.chunk().await.map_err(told)? {
         if whole.len() + piece.len() > bytes_max {
             return Err(Error::HttpResponseBodySize(Some(bytes_max as u64)));
         }
@@ -277,28 +284,61 @@ async fn fetch(
     Ok(response)
 }
 
+/// Tell the operator why a request failed, in more words than the guest gets.
+fn failed(terms: &Terms, url: &Url, error: &reqwest::Error) -> Error {
+    if terms.may_write_line() {
+        let why = causes(error).last().map(ToString::to_string);
+        // Not the whole URL: it may hold a key.
+        tracing::warn!(
+            hook = terms.entry.name,
+            host = url.host_str(),
+            port = url.port_or_known_default(),
+            why,
+            "A hook's request failed."
+        );
+    }
+    code(error)
+}
+
 /// What became of a request, in the words of `wasi:http`.
 fn code(error: &reqwest::Error) -> Error {
-    let mut source = error.source();
-    while let Some(cause) = source {
+    for cause in causes(error) {
         if cause.is::<Closed>() {
             return Error::DestinationIpProhibited;
         }
-        if cause.is::<rustls::Error>() {
-            return Error::TlsCertificateError;
+        if let Some(cause) = cause.downcast_ref() {
+            return match cause {
+                rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
+                    alert_id: Some(u8::from(*alert)),
+                    alert_message: None,
+                },
+                rustls::Error::InvalidCertificate(_) => Error::TlsCertificateError,
+                _ => Error::TlsProtocolError,
+            };
         }
-        if let Some(cause) = cause.downcast_ref::<std::io::Error>()
-            && cause.kind() == std::io::ErrorKind::ConnectionRefused
+        if let Some(cause) = cause.downcast_ref::<io::Error>()
+            && cause.kind() == io::ErrorKind::ConnectionRefused
         {
             return Error::ConnectionRefused;
         }
-        source = cause.source();
     }
     match error {
         error if error.is_connect() => Error::DestinationUnavailable,
         error if error.is_body() || error.is_decode() => Error::HttpResponseIncomplete,
         _ => Error::HttpProtocolError,
     }
+}
+
+/// What lies behind an error, the last cause last.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    iter::successors(error.source(), |&cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        match io.and_then(io::Error::get_ref) {
+            // It shows what it wraps as its own words, and not as its source.
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        }
+    })
 }
 
 #[cfg(test)]

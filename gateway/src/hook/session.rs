@@ -547,3 +547,99 @@ impl Session {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::super::bundled::bundled;
+    use super::super::engine::Engine;
+    use super::super::error::Trap;
+    use super::super::module::Module;
+    use super::super::terms::Terms;
+    use super::*;
+    use crate::config::HookEntry;
+    use crate::kv::{Memory, Stores};
+
+    /// What is logged, as text.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log of a hook with this grant that traps with these last words.
+    fn log(prompt: Prompt, words: &str) -> String {
+        let engine = Engine::new(Stores::rehearsal()).unwrap();
+        let wasm = bundled()[0].wasm;
+        let mut entry = HookEntry::named("it", "here");
+        entry.grants.prompt = prompt;
+        let terms = Terms::new(entry, engine.services.clone(), Arc::new(Memory::new(0)));
+        let module = Arc::new(Module::compile(&engine, wasm).unwrap());
+        let hook = Hook::new(terms, String::new(), String::new(), module, None);
+        let facts = Facts {
+            id: "c".into(),
+            dialect: "anthropic-messages",
+            model: "m".into(),
+            stream: false,
+            request_bytes: 2,
+            headers: Arc::default(),
+        };
+        let mut session = Session::new([Arc::new(hook)].into_iter(), facts);
+        let kind = FailureKind::Trapped(Trap {
+            cause: "unreachable".into(),
+            words: words.into(),
+        });
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::DEBUG)
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .with_writer({
+                let log = log.clone();
+                move || log.clone()
+            })
+            .finish();
+        let refused = tracing::subscriber::with_default(subscriber, || {
+            session.failed(0, Stage::Request, kind)
+        });
+        assert!(!refused.unwrap_err().to_string().contains("secret"));
+        let text = log.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[track_caller]
+    fn check(prompt: Prompt, words: &str, expected: &[&str]) {
+        let log = log(prompt, words);
+        let lines: Vec<_> = log.lines().map(str::trim).collect();
+        assert_eq!(lines, expected, "{prompt:?}");
+    }
+
+    #[test]
+    fn last_words_of_who_may_read_prompts_are_for_debugging_alone() {
+        let trapped = |more: &str| {
+            format!(
+                "WARN hook `it` trapped (unreachable) in on-request; policy `refuse`. call=\"c\"{more}"
+            )
+        };
+        let with_words = trapped(" words=\"a secret\"");
+        let without = trapped("");
+        let apart = "DEBUG Hook `it` wrote before it trapped. call=\"c\" words=\"a secret\"";
+        check(Prompt::None, "", &[&without]);
+        check(Prompt::Write, "", &[&without]);
+        check(Prompt::None, "a secret", &[&with_words]);
+        check(Prompt::Read, "a secret", &[&without, apart]);
+        check(Prompt::Write, "a secret", &[&without, apart]);
+    }
+}

@@ -2,11 +2,15 @@
 //! `PATH`. Nobody else's tests need it, so these are behind the feature
 //! `server-tests`.
 
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::tests::{PATIENCE, check_store};
 use super::*;
@@ -20,19 +24,42 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_anywhere(Self::start_on)
+    }
+
+    /// One that speaks TLS alone, with the certificate and the key in `folder`.
+    fn start_tls(folder: &Path) -> Self {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let files = [
+            ["--tls-cert-file", &file("certificate.pem")],
+            ["--tls-key-file", &file("key.pem")],
+            ["--tls-auth-clients", "no"],
+        ];
+        Self::start_anywhere(|port| {
+            let tls = ["--port", "0", "--tls-port", &port.to_string()];
+            Self::start_with(port, &[&tls[..], files.as_flattened()].concat())
+        })
+    }
+
+    fn start_anywhere(start: impl Fn(u16) -> Result<Self, String>) -> Self {
         let free = || {
             let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
             listener.local_addr().unwrap().port()
         };
         // Somebody else may take a port between its finding and its use.
-        let mut servers = (0..5).map(|_| Self::start_on(free()));
+        let mut servers = (0..5).map(|_| start(free()));
         servers.find_map(Result::ok).expect("a port stays free")
     }
 
     fn start_on(port: u16) -> Result<Self, String> {
+        Self::start_with(port, &["--port", &port.to_string()])
+    }
+
+    fn start_with(port: u16, settings: &[&str]) -> Result<Self, String> {
         let spawned = ["redis-server", "valkey-server"].iter().find_map(|name| {
             Command::new(name)
-                .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+                .args(["--bind", "127.0.0.1"])
+                .args(settings)
                 .args([
                     "--save",
                     "",
@@ -127,5 +154,66 @@ async fn a_password_is_in_no_message() {
     assert!(!malformed.is_empty());
     for text in [refused, malformed, format!("{store:?}")] {
         assert!(!text.contains("wrong-word"), "{text}");
+    }
+}
+
+// === TLS ===
+
+/// Tells a second process of this test that it is one, and the servers' ports.
+const PORTS: &str = "SLUICE_TESTS_REDIS_PORTS";
+
+/// Make an authority, and with it what a server at `localhost` needs.
+fn certify(authority: &str, folder: &Path) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, authority);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    for (name, pem) in [
+        ("authority.pem", issuer.pem()),
+        ("certificate.pem", certificate.pem()),
+        ("key.pem", key.serialize_pem()),
+    ] {
+        std::fs::write(folder.join(name), pem).unwrap();
+    }
+}
+
+/// The environment says who is trusted, and a test must not change its own: it runs
+/// again in a second process.
+#[tokio::test(flavor = "multi_thread")]
+async fn rediss_is_for_servers_that_are_trusted() {
+    if let Ok(ports) = env::var(PORTS) {
+        return ask_over_tls(&ports).await;
+    }
+    let [trusted, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    certify("trusted", trusted.path());
+    certify("other", other.path());
+    let servers = [&trusted, &other].map(|folder| Server::start_tls(folder.path()));
+    let [a, b] = servers.each_ref().map(|server| server.port);
+    let second = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("kv::server_tests::rediss_is_for_servers_that_are_trusted")
+        .env(PORTS, format!("{a},{b}"))
+        .env("SSL_CERT_FILE", trusted.path().join("authority.pem"))
+        .env_remove("SSL_CERT_DIR")
+        .output();
+    let ended = second.unwrap();
+    let [said, logged] = [&ended.stdout, &ended.stderr].map(|it| String::from_utf8_lossy(it));
+    assert!(said.contains("1 passed"), "{said}{logged}");
+}
+
+async fn ask_over_tls(ports: &str) {
+    let (trusted, other) = ports.split_once(',').unwrap();
+    let store = |host: &str, port: &str| {
+        Redis::new(&Secret::new(format!("rediss://:sesame@{host}:{port}/0"))).unwrap()
+    };
+    check_store(&store("localhost", trusted)).await;
+    for (host, port) in [("localhost", other), ("127.0.0.1", trusted)] {
+        let refused = store(host, port).get("a").await.unwrap_err().to_string();
+        assert!(refused.contains("certificate"), "{refused}");
     }
 }

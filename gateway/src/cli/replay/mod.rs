@@ -210,7 +210,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
     Ok(Snapshot {
         generation: 1,
         hooks,
-        client: Client::new(&config.limits).map_err(|error| error.to_string())?,
+        client: Client::new(&config.limits)?,
         endpoints: vec![endpoint],
         health: Arc::default(),
         lessons: Lessons::default(),

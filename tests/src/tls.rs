@@ -1,0 +1,91 @@
+//! Certificates for a test's servers, of an authority that the test makes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// An authority that certifies what it is asked to.
+#[derive(Debug)]
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    /// An authority that calls itself `name`.
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key can be made");
+        Self(CertifiedIssuer::self_signed(params, key).expect("its own certificate"))
+    }
+
+    /// Its own certificate, as a file that clients can be made to trust.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// What a server needs to be taken for `name`: certificate and key, as files.
+    pub fn certify(&self, name: &str) -> Certified {
+        let key = KeyPair::generate().expect("a key can be made");
+        let params = CertificateParams::new([name.to_owned()]).expect("a host's name");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        Certified { certificate, key }
+    }
+}
+
+/// A server's certificate and key.
+#[derive(Debug)]
+pub struct Certified {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Certified {
+    fn acceptor(&self) -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has them")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.der().clone()], key);
+        TlsAcceptor::from(Arc::new(config.expect("a pair")))
+    }
+}
+
+/// Takes connections that agree on TLS, and lets go of the others.
+pub(crate) struct TlsListener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl TlsListener {
+    pub(crate) fn new(tcp: TcpListener, certified: &Certified) -> Self {
+        let acceptor = certified.acceptor();
+        Self { tcp, acceptor }
+    }
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (tcp, addr) = self.tcp.accept().await.expect("loopback stays");
+            if let Ok(tls) = self.acceptor.accept(tcp).await {
+                return (tls, addr);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.tcp.local_addr()
+    }
+}
