@@ -144,6 +144,30 @@ fn check(config: &serde_json::Value, change: impl FnOnce(&mut test::Arguments), 
 }
 
 #[test]
+fn test_says_what_a_stage_executed_the_same_each_time() {
+    let folder = folder(&[("request.json", REQUEST)]);
+    let fuel = |text: &str| {
+        let arguments = test::Arguments {
+            file: GUEST_SCRIPTED.into(),
+            request: Some(folder.path().join("request.json")),
+            terms: terms(
+                &json!({ "stage": "on-request", "set": { "/a": text } }).to_string(),
+                &[],
+            ),
+            ..test::Arguments::default()
+        };
+        let said = arguments.run().expect("the input is sound").text;
+        let first = said.lines().next().unwrap_or_default().to_owned();
+        let fuel = first
+            .strip_suffix(" fuel)")
+            .and_then(|it| it.rsplit(' ').next());
+        fuel.and_then(|it| it.parse::<u64>().ok()).expect(&first)
+    };
+    assert_eq!(fuel("short"), fuel("short"));
+    assert!(fuel("short") < fuel(&"long".repeat(99)));
+}
+
+#[test]
 fn test_shows_edits_of_what_the_upstream_would_get() {
     let edit = json!({ "stage": "on-upstream-request", "set": { "/vendor": { "x": [1] } },
         "remove": ["/max_tokens"], "set_header": { "x-a": "b" } });

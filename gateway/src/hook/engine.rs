@@ -39,8 +39,16 @@ pub struct Engine {
     pub services: Services,
     /// Where hooks can keep what outlives a call.
     pub(super) stores: Stores,
+    pub(super) meter: Meter,
     ticker: Option<JoinHandle<()>>,
     stopped: Arc<AtomicBool>,
+}
+
+/// Whether what hooks execute is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meter {
+    On,
+    Off,
 }
 
 impl std::fmt::Debug for Engine {
@@ -52,10 +60,23 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Start the engine, for hooks that use `stores`.
     pub fn new(stores: Stores) -> wasmtime::Result<Arc<Self>> {
-        let cache = cache::open();
-        let wasm = wasmtime::Engine::new(&config(pooling(), cache.clone())).or_else(|error| {
+        Self::start(stores, Meter::Off)
+    }
+
+    /// The same, with what hooks execute being counted.
+    pub fn metered(stores: Stores) -> wasmtime::Result<Arc<Self>> {
+        Self::start(stores, Meter::On)
+    }
+
+    fn start(stores: Stores, meter: Meter) -> wasmtime::Result<Arc<Self>> {
+        let start = |strategy| {
+            let mut config = config(strategy, cache::open());
+            config.consume_fuel(meter == Meter::On);
+            wasmtime::Engine::new(&config)
+        };
+        let wasm = start(pooling()).or_else(|error| {
             tracing::warn!(%error, "No address space for the instance pool; hooks will start more slowly.");
-            wasmtime::Engine::new(&config(InstanceAllocationStrategy::OnDemand, cache))
+            start(InstanceAllocationStrategy::OnDemand)
         })?;
         let mut linker = Linker::new(&wasm);
         // Every language's runtime imports some of WASI; all of it is there, and
@@ -81,6 +102,7 @@ impl Engine {
             linker,
             services: Services::default(),
             stores,
+            meter,
             ticker: Some(ticker),
             stopped,
         }))

@@ -11,7 +11,7 @@ use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::bindings::exports::sluice::hooks as exports;
 use super::clock::Clock;
-use super::engine::Engine;
+use super::engine::{Engine, Meter};
 use super::error::{FailureKind, Trap};
 use super::limits::Limits;
 use super::outbound::Requests;
@@ -61,6 +61,9 @@ pub(super) const START_MS: u64 = 2_000;
 
 /// Most random bytes at once: seeds and keys, and no flood in the host's memory.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
+
+/// Fuel of an instance where it is counted: without an end, since time limits it.
+const FUEL: u64 = u64::MAX;
 
 /// How long a guest's deadline may go unnoticed: two ticks of the engine.
 const GRACE: Duration = Duration::from_millis(20);
@@ -118,6 +121,7 @@ pub(super) struct Module {
     about: Option<exports::about::GuestIndices>,
     setup: Option<exports::setup::GuestIndices>,
     exports: Exports,
+    meter: Meter,
 }
 
 impl Module {
@@ -150,6 +154,7 @@ impl Module {
             about: exports::about::GuestIndices::new(&pre).ok(),
             setup: exports::setup::GuestIndices::new(&pre).ok(),
             exports: Exports::of(&pre),
+            meter: engine.meter,
             pre,
         };
         if module.stages().is_empty() {
@@ -214,6 +219,9 @@ impl Module {
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
         store.set_max_component_handles(HANDLES_MAX);
+        if self.meter == Meter::On {
+            store.set_fuel(FUEL).expect("a metered engine takes fuel");
+        }
         // Yield on every tick, so that endless loops starve nobody.
         store.epoch_deadline_callback(|store| {
             if store.data().clock.tick() {
@@ -225,6 +233,7 @@ impl Module {
             store,
             stages: Stages::default(),
             time_ms: limits.time_ms,
+            meter: self.meter,
             calls: 0,
         }
     }
@@ -247,11 +256,18 @@ pub(super) struct Instance {
     pub(super) store: Store<State>,
     pub(super) stages: Stages,
     time_ms: u64,
+    meter: Meter,
     /// Calls it has served.
     pub(super) calls: u32,
 }
 
 impl Instance {
+    /// Fuel that it has used, about an instruction each; none if nobody counts.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        let left = (self.meter == Meter::On).then(|| self.store.get_fuel().ok());
+        Some(FUEL - left.flatten()?)
+    }
+
     /// Begin the time of one stage.
     pub(super) fn arm(&mut self) -> Deadline {
         self.arm_for(self.time_ms)

@@ -141,6 +141,12 @@ impl Hook {
         Ok(Lease { instance, permit })
     }
 
+    /// Fuel that the instances which are free have used; none if they are not counted.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter().map(Instance::fuel).sum()
+    }
+
     /// Take a sound instance back. One that failed is dropped instead.
     pub(super) fn release(&self, mut lease: Lease) {
         lease.instance.calls += 1;

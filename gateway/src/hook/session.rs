@@ -245,6 +245,12 @@ impl Session {
         &self.shadows
     }
 
+    /// Fuel that its hooks have used so far, those that failed aside; none if the
+    /// engine is not metered.
+    pub fn fuel(&self) -> Option<u64> {
+        self.slots.iter().map(|slot| slot.hook.fuel()).sum()
+    }
+
     pub(super) fn active(&self, stage: Stage) -> impl DoubleEndedIterator<Item = usize> {
         let slots = self.slots.iter().enumerate();
         slots

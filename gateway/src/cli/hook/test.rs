@@ -41,7 +41,7 @@ pub struct Arguments {
     /// A target of the route, for `on-route`; several in their order.
     #[arg(long, value_name = "UPSTREAM/MODEL")]
     pub target: Vec<String>,
-    /// Compare the output, without times, to this file.
+    /// Compare the output, without times and fuel, to this file.
     #[arg(long, value_name = "FILE")]
     pub golden: Option<PathBuf>,
     /// Write the golden file instead.

@@ -9,6 +9,7 @@
 //! stands. Nothing is sent anywhere, and a hook's keys and values are its own for
 //! the run.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -71,10 +72,50 @@ pub enum Times {
 struct Part {
     /// `on-request: next`.
     head: String,
-    took: Option<Duration>,
+    used: Option<Used>,
     lines: Vec<String>,
     /// Whether it may differ from run to run.
     varies: bool,
+}
+
+/// What a stage used: its time, and about so many instructions.
+#[derive(Debug)]
+struct Used {
+    took: Duration,
+    fuel: Option<u64>,
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ms", self.took.as_secs_f64() * 1e3)?;
+        match self.fuel {
+            Some(fuel) => write!(f, ", {fuel} fuel"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Clock and fuel at one moment.
+struct Reading {
+    at: Instant,
+    fuel: Option<u64>,
+}
+
+impl Reading {
+    fn take(session: &Session) -> Self {
+        Self {
+            at: Instant::now(),
+            fuel: session.fuel(),
+        }
+    }
+
+    /// What has been used since. A hook that failed took its count along.
+    fn used(&self, session: &Session) -> Used {
+        Used {
+            took: self.at.elapsed(),
+            fuel: session.fuel().and_then(|fuel| fuel.checked_sub(self.fuel?)),
+        }
+    }
 }
 
 impl Outcome {
@@ -83,10 +124,8 @@ impl Outcome {
         let mut lines = Vec::new();
         let is_shown = |part: &&Part| times == Times::Shown || !part.varies;
         for part in self.parts.iter().filter(is_shown) {
-            lines.push(match (times, part.took) {
-                (Times::Shown, Some(took)) => {
-                    format!("{} ({:.2} ms)", part.head, took.as_secs_f64() * 1e3)
-                }
+            lines.push(match (times, &part.used) {
+                (Times::Shown, Some(used)) => format!("{} ({used})", part.head),
                 _ => part.head.clone(),
             });
             lines.extend(part.lines.iter().map(|line| format!("    {line}")));
@@ -103,11 +142,13 @@ impl Trial {
     /// outcome.
     pub fn run(self) -> Result<Outcome, String> {
         let facts = TrialFacts::new(&self)?;
-        let engine = Engine::new(Stores::rehearsal()).map_err(|error| error.to_string())?;
+        let engine = Engine::metered(Stores::rehearsal()).map_err(|error| error.to_string())?;
         let entry = HookEntry {
             // Whatever goes wrong is to be seen, and an answer may be held.
             on_failure: Some(OnFailure::Refuse),
             hold_streams: true,
+            // This is its trial.
+            trial: false,
             ..self.entry
         };
         let chain = match Chain::of_one(&engine, entry, self.wasm) {
@@ -273,9 +314,9 @@ impl Run {
         };
         let before = json(&body)?;
         let headers = self.headers.clone();
-        let started = Instant::now();
+        let meter = Reading::take(&self.session);
         let done = self.call(stage, body).await;
-        let took = started.elapsed();
+        let used = meter.used(&self.session);
         let (head, after) = match &done {
             Ok((after, verdict)) => (said(verdict), Some(after)),
             Err(error) => (self.failed(error), None),
@@ -286,7 +327,7 @@ impl Run {
         };
         let edited = changes(&listed(&headers), &listed(&self.headers));
         lines.extend(edited.iter().map(|line| line.replacen('/', "header ", 1)));
-        self.note(format!("{stage}: {head}"), Some(took), lines);
+        self.note(format!("{stage}: {head}"), Some(used), lines);
         Ok(done
             .ok()
             .and_then(|(body, verdict)| goes_on(&verdict).then_some(body)))
@@ -353,9 +394,9 @@ impl Run {
     async fn stream(&mut self, events: Vec<Event<'static>>) -> Result<Vec<Event<'static>>, String> {
         let before: Vec<_> = events.iter().map(event_to_line).collect();
         let mut out = Vec::new();
-        let started = Instant::now();
+        let meter = Reading::take(&self.session);
         let ended = self.watch(events, &mut out).await;
-        let took = started.elapsed();
+        let used = meter.used(&self.session);
         let after: Vec<_> = out.iter().map(event_to_line).collect();
         let count = format!("{} events in, {} out", before.len(), after.len());
         let head = match &ended {
@@ -371,7 +412,7 @@ impl Run {
             Ok(Watched::Alone) => Vec::new(),
             _ => marked(&before, &after),
         };
-        self.note(format!("on-stream: {head}"), Some(took), lines);
+        self.note(format!("on-stream: {head}"), Some(used), lines);
         Ok(out)
     }
 
@@ -407,11 +448,11 @@ impl Run {
     }
 
     /// Note what a stage did, and what the hook wrote into the log meanwhile.
-    fn note(&mut self, head: String, took: Option<Duration>, mut lines: Vec<String>) {
+    fn note(&mut self, head: String, used: Option<Used>, mut lines: Vec<String>) {
         lines.append(&mut self.lines.take());
         self.parts.push(Part {
             head,
-            took,
+            used,
             lines,
             varies: false,
         });
@@ -432,7 +473,7 @@ impl Run {
                 lines,
                 // Histograms hold times.
                 varies: true,
-                took: None,
+                used: None,
             });
         }
     }
