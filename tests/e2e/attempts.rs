@@ -105,7 +105,7 @@ async fn check(targets: &[&str], route: &str, more: &str, expected: &str, attemp
     }
 }
 
-const QUICK: &str = "attempts: { pause_ms: 1 }";
+const QUICK: &str = "attempts: { retries: 2, pause_ms: 1 }";
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again_and_other_targets_first() {
@@ -123,7 +123,7 @@ async fn what_may_pass_is_tried_again_and_other_targets_first() {
     let none = "attempts: { retries: 0 }";
     let once = "1; up/500 500 fail";
     check(&["500"], "", none, "500: upstream `up`: not now", once).await;
-    let most = "attempts: { pause_ms: 1, attempts_max: 2 }";
+    let most = "attempts: { retries: 2, pause_ms: 1, attempts_max: 2 }";
     let two = "2; up/500 500 retry, up/500 500 fail";
     check(&["500"], "", most, "500: upstream `up`: not now", two).await;
 }
@@ -132,10 +132,10 @@ async fn what_may_pass_is_tried_again_and_other_targets_first() {
 async fn the_policy_is_the_operators() {
     let fails = "1; up/400 400 fail";
     check(&["400", "b"], "", "", "400: not now", fails).await;
-    let next = "attempts: { on: { 400: next } }";
+    let next = "attempts: { retries: 2, on: { 400: next } }";
     let goes_on = "2; up/400 400 skip-target, up/b ok";
     check(&["400", "b"], "", next, "ok from b", goes_on).await;
-    let fail = "attempts: { on: { 5xx: fail } }";
+    let fail = "attempts: { retries: 2, on: { 5xx: fail } }";
     let at_once = "1; up/503 503 fail";
     check(
         &["503", "b"],
@@ -234,7 +234,7 @@ async fn an_upstream_is_left_alone_for_as_long_as_it_asks() {
 #[tokio::test]
 async fn a_target_that_fails_is_left_alone_across_reloads() {
     let upstream = upstream().await;
-    let cool = "attempts: { pause_ms: 1, failures_max: 2, cooldown_ms: 3600000, cooldown_ms_max: 3600000 }\n";
+    let cool = "attempts: { retries: 2, pause_ms: 1, failures_max: 2, cooldown_ms: 3600000, cooldown_ms_max: 3600000 }\n";
     let mut gateway = gateway(&upstream, &["500", "b"], "", cool).await;
     let attempts = async |gateway: &TestGateway| {
         let answer = gateway.client().ask("m", false).await;
@@ -268,7 +268,7 @@ async fn a_target_that_fails_is_left_alone_across_reloads() {
 #[tokio::test]
 async fn answers_that_break_off_count_against_their_target() {
     let upstream = upstream().await;
-    let cool = "attempts: { failures_max: 2, cooldown_ms: 3600000, cooldown_ms_max: 3600000 }\n";
+    let cool = "attempts: { retries: 2, failures_max: 2, cooldown_ms: 3600000, cooldown_ms_max: 3600000 }\n";
     let gateway = gateway(&upstream, &["half", "b"], "", cool).await;
     for expected in ["1; up/half ok", "1; up/half ok", "1; up/b ok"] {
         let answer = gateway.client().ask("m", true).await;

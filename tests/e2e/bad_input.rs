@@ -225,7 +225,7 @@ async fn upstreams_that_fail() {
         let upstream =
             FakeUpstream::start(move |_| Script::Whole(status, headers.clone(), given.clone()))
                 .await;
-        let gateway = TestGateway::start(&upstream.config(ONCE)).await;
+        let gateway = TestGateway::start(&upstream.config("")).await;
         for stream in [false, true] {
             let answer = gateway.client().ask("m", stream).await;
             let json = answer.json();
@@ -243,9 +243,6 @@ async fn upstreams_that_fail() {
         }
     }
 }
-
-/// What fails is not tried again.
-const ONCE: &str = "attempts: { retries: 0 }\n";
 
 /// Headers of an upstream's 429, and what the client reads of them.
 #[tokio::test]
@@ -283,7 +280,7 @@ async fn when_to_try_again() {
         let headers = given.clone();
         let upstream =
             FakeUpstream::start(move |_| Script::Whole(429, headers.clone(), "{}".into())).await;
-        let gateway = TestGateway::start(&upstream.config(ONCE)).await;
+        let gateway = TestGateway::start(&upstream.config("")).await;
         let answer = gateway.client().ask("m", true).await;
         assert_eq!(answer.status, 429);
         for (name, value) in expected {

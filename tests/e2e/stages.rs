@@ -28,7 +28,6 @@ async fn gateway(upstream: &FakeUpstream, script: &Value) -> TestGateway {
     let config = format!(
         "upstreams:
   up: {{ base_url: \"{}\", api_key: sk-x }}
-attempts: {{ retries: 0 }}
 models:
   m: [ {{ upstream: up, model: first }}, {{ upstream: up, model: second }} ]
   other: {{ upstream: up, model: third }}

@@ -8,8 +8,9 @@ use super::native::settings;
 /// How a call is tried until a target answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempts {
-    /// Rounds after the first, of those targets whose failure may pass. Clients have
-    /// retries of their own, so more would multiply them.
+    /// Rounds after the first, of those targets whose failure may pass. None by
+    /// default: clients have retries of their own (Claude Code ten, the SDKs two), and
+    /// these would multiply them just when an upstream has too much to do.
     pub retries: u32,
     /// Attempts of one call in all: of many targets and keys, each has its rounds.
     pub attempts_max: u32,
@@ -31,7 +32,7 @@ pub struct Attempts {
 impl Default for Attempts {
     fn default() -> Self {
         Self {
-            retries: 2,
+            retries: 0,
             attempts_max: 10,
             pause_ms: 500,
             pause_ms_max: 8_000,

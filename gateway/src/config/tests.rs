@@ -278,7 +278,7 @@ models:
     on_overflow: [n, v/x]
   n: { targets: { upstream: u }, pick: weighted }
   v/*: { upstream: u }
-attempts: { retries: 0, on: { 503: [fail, cool], timeout: retry } }
+attempts: { retries: 3, on: { 503: [fail, cool], timeout: retry } }
 ",
     )
     .unwrap();
@@ -294,7 +294,7 @@ attempts: { retries: 0, on: { 503: [fail, cool], timeout: retry } }
     assert_eq!(route.on_overflow, ["n", "v/x"]);
     assert_eq!(config.models.routes[1].affinity, Affinity::Session);
     assert_eq!(config.upstreams[0].api_keys.len(), 2);
-    assert_eq!(config.attempts.retries, 0);
+    assert_eq!(config.attempts.retries, 3);
     let act = config.attempts.policy.act(Failure::Status(503));
     assert_eq!((act.then, act.cool), (Then::Fail, true));
     let act = config.attempts.policy.act(Failure::Timeout);
