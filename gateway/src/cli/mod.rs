@@ -2,6 +2,7 @@
 
 mod check;
 pub mod hook;
+mod import;
 pub mod replay;
 mod serve;
 
@@ -63,6 +64,8 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         hooks: Option<PathBuf>,
     },
+    /// Write another gateway's configuration anew, as a native file.
+    Import(import::Arguments),
     /// Make, build, try, list and lock hooks.
     #[command(subcommand)]
     Hook(hook::Command),
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
             let listen = None;
             check::run(config.as_deref(), Overrides { listen, hooks })
         }
+        Command::Import(arguments) => import::run(&arguments),
         Command::Hook(command) => hook::print(hook::run(command)),
         Command::Replay(arguments) => hook::print(arguments.run()),
     }

@@ -28,6 +28,19 @@ impl Document {
         text: &str,
         environment: Environment<'_>,
     ) -> Result<Self, Diagnostic> {
+        let (document, mut root) = Self::parse(file, text)?;
+        document.resolve(&mut root, "", environment);
+        Ok(Self { root, ..document })
+    }
+
+    /// Read `text`, and leave its variables alone but for how they are written.
+    pub(super) fn unresolved(file: &str, text: &str) -> Result<Self, Diagnostic> {
+        let (document, mut root) = Self::parse(file, text)?;
+        refer(&mut root);
+        Ok(Self { root, ..document })
+    }
+
+    fn parse(file: &str, text: &str) -> Result<(Self, Value), Diagnostic> {
         let mut root: Value =
             serde_yaml::from_str(text).map_err(|error| malformed(file, &error))?;
         root.apply_merge()
@@ -38,8 +51,7 @@ impl Document {
             findings: RefCell::default(),
             root: Value::Null,
         };
-        document.resolve(&mut root, "", environment);
-        Ok(Self { root, ..document })
+        Ok((document, root))
     }
 
     /// Where reading begins.
@@ -120,6 +132,14 @@ pub(super) struct Node<'d> {
 }
 
 impl<'d> Node<'d> {
+    /// `line 12: hooks.chain[0]`
+    pub(super) fn origin(&self) -> String {
+        match self.document.line(&self.path) {
+            Some(line) => format!("line {line}: {}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
     /// Report that nothing can start like this.
     pub(super) fn error(&self, message: impl Into<String>, help: Option<String>) {
         self.document
@@ -178,6 +198,19 @@ impl<'d> Node<'d> {
                 None
             }
         }
+    }
+
+    /// A number from 0, perhaps a broken one; reported if it is something else.
+    pub(super) fn number(&self) -> Option<f64> {
+        let number = self
+            .value
+            .as_f64()
+            .or_else(|| self.value.as_str()?.parse().ok());
+        let number = number.filter(|number| *number >= 0.0 && number.is_finite());
+        if number.is_none() {
+            self.mismatch("a number from 0");
+        }
+        number
     }
 
     /// `true` or `false`; reported if it is something else.
@@ -280,6 +313,21 @@ impl<'d> Node<'d> {
             Value::Tagged(_) => "a tagged value",
         };
         self.error(format!("expected {expected}, got {found}"), None);
+    }
+}
+
+/// Write LiteLLM's references as native ones.
+fn refer(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(reference) = variables::reference(text) {
+                *text = reference;
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(refer),
+        Value::Mapping(members) => members.iter_mut().for_each(|(_, member)| refer(member)),
+        Value::Tagged(tagged) => refer(&mut tagged.value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -10,9 +10,11 @@
 mod accent;
 mod attempts;
 mod catalogue;
+mod ccr;
 mod diagnostic;
 mod document;
 mod hosts;
+mod import;
 mod litellm;
 mod models;
 mod native;
@@ -20,10 +22,12 @@ mod native;
 mod tests;
 mod variables;
 pub mod watch;
+mod write;
 
 pub use attempts::{Act, Attempts, Failure, Policy, Then};
 pub use diagnostic::{Diagnostic, Severity};
 pub use hosts::HostGrant;
+pub use import::{Format, Imported, MovedKey, import};
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -151,7 +155,7 @@ fn parse(
         folder,
     };
     let config = match litellm::is_one(&document.root()) {
-        true => litellm::read(&document.root(), &around),
+        true => litellm::read(&document.root(), &around).0,
         false => native::read(&document.root(), &around),
     };
     let hooks = Hooks {
@@ -227,7 +231,7 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// Everything one snapshot is built from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
@@ -266,7 +270,7 @@ impl Config {
 }
 
 /// Bounds on sizes and times, each with its reason.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Largest client body, in bytes: 32 MiB, Anthropic's own limit.
     pub body_bytes_max: usize,
@@ -318,7 +322,7 @@ impl Default for Limits {
 const SECRET_BYTES_MIN: usize = 4;
 
 /// A configured endpoint of a provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
     /// Its name in the file.
     pub name: String,
@@ -354,7 +358,7 @@ impl Upstream {
 }
 
 /// Where requested model names go.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Models {
     /// Exact names and patterns, in file order.
     pub routes: Vec<Route>,
@@ -391,7 +395,7 @@ impl Tier {
 }
 
 /// One requested name (or pattern with `*`) and where it goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// Exact name, or a pattern in which `*` stands for any run of characters;
     /// of a tier or the default the place in the file, `tiers.haiku`.
@@ -493,7 +497,7 @@ pub enum OnLoss {
 }
 
 /// An upstream and the model name to send it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// Position in `Config::upstreams`.
     pub upstream: usize,
@@ -521,7 +525,7 @@ impl Target {
 }
 
 /// The hook folder and the chain.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hooks {
     /// Watched folder of `.wasm` files.
     pub folder: Option<PathBuf>,
@@ -534,7 +538,7 @@ pub struct Hooks {
 }
 
 /// Where hooks keep what outlives a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kv {
     /// The store.
     pub store: KvStore,

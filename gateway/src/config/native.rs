@@ -315,6 +315,10 @@ pub(super) fn key_of(row: &Row, around: &Surroundings<'_>) -> Option<Secret> {
 /// A URL to append the dialect's path to.
 pub(super) fn base_url(node: &Node<'_>, dialect: Dialect) -> Option<String> {
     let text = node.text()?.trim_end_matches('/');
+    // An importer leaves variables to whoever loads what it writes.
+    if text.contains("${") {
+        return Some(text.to_owned());
+    }
     let uri = text.parse::<http::Uri>().ok().filter(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())
