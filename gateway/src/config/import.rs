@@ -66,19 +66,19 @@ pub fn import(format: Format, path: &Path) -> Result<Imported, Vec<Diagnostic>> 
         environment: &|_| None,
         folder: Some(Path::new("")),
     };
-    let (document, (mut config, origins)) = match format {
+    let text = match format {
+        Format::LiteLlm => text,
+        Format::ClaudeCodeRouter => ccr::without_comments(&text),
+    };
+    let folder = path.parent();
+    let mut document = Document::read(&file, &text, folder).map_err(|error| vec![error])?;
+    document.refer();
+    let (mut config, origins) = match format {
         Format::LiteLlm => {
-            let document = Document::unresolved(&file, &text).map_err(|error| vec![error])?;
-            let read = litellm::read(&document.root(), &around);
             variables(&document);
-            (document, read)
+            litellm::read(&document.root(), &around)
         }
-        Format::ClaudeCodeRouter => {
-            let text = ccr::without_comments(&text);
-            let document = Document::unresolved(&file, &text).map_err(|error| vec![error])?;
-            let read = ccr::read(&document.root(), &around);
-            (document, read)
-        }
+        Format::ClaudeCodeRouter => ccr::read(&document.root(), &around),
     };
     let findings = document.into_findings();
     let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;

@@ -15,9 +15,11 @@ mod diagnostic;
 mod document;
 mod hosts;
 mod import;
+mod include;
 mod litellm;
 mod models;
 mod native;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -28,6 +30,9 @@ pub use attempts::{Act, Attempts, Failure, Policy, Then};
 pub use diagnostic::{Diagnostic, Severity};
 pub use hosts::HostGrant;
 pub use import::{Format, Imported, MovedKey, import};
+pub use include::{digest, included};
+
+pub use schema::schema;
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -145,9 +150,10 @@ fn parse(
     folder: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let own = litellm::variables(text);
+    let mut document = Document::read(file, text, folder).map_err(|error| vec![error])?;
+    let own = litellm::variables(&document.root());
     let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
-    let document = Document::read(file, text, &layered).map_err(|error| vec![error])?;
+    document.resolve(&layered);
     let (catalogue, providers) = catalogue(&document.root(), folder);
     let around = Surroundings {
         catalogue: &catalogue,

@@ -18,7 +18,8 @@ use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 10] = [
+    pub(in crate::config) const TOP: [&str; 11] = [
+        "include",
         "listen",
         "keys",
         "limits",

@@ -28,7 +28,7 @@ pub(super) const TOP: Keys = Keys {
         "router_settings",
         "environment_variables",
     ],
-    idle: &[],
+    idle: &["include"],
     ignored: &[
         "callback_settings",
         "credential_list",
@@ -36,10 +36,7 @@ pub(super) const TOP: Keys = Keys {
         "policies",
         "search_tools",
     ],
-    refused: &[
-        ("include", "one file is read; put its content here"),
-        ("mcp_servers", "Sluice serves models, not tools"),
-    ],
+    refused: &[("mcp_servers", "Sluice serves models, not tools")],
 };
 
 pub(super) const ENTRY: Keys = Keys {

@@ -47,13 +47,9 @@ pub(super) fn is_one(root: &Node<'_>) -> bool {
 
 /// `environment_variables` of a file that may be LiteLLM's: they count before
 /// its other variables are read.
-pub(super) fn variables(text: &str) -> HashMap<String, String> {
-    let root: Value = serde_yaml::from_str(text).unwrap_or_default();
-    let set = if root.get("model_list").is_some() {
-        root.get("environment_variables")
-    } else {
-        None
-    };
+pub(super) fn variables(root: &Node<'_>) -> HashMap<String, String> {
+    let set = root.value().get("environment_variables");
+    let set = set.filter(|_| is_one(root));
     let members = set.and_then(Value::as_mapping).into_iter().flatten();
     members
         .filter_map(|(name, value)| Some((name.as_str()?.to_owned(), value.as_str()?.to_owned())))
