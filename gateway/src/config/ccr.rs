@@ -319,6 +319,11 @@ impl Import<'_> {
     fn upstream(&self, name: &str, node: &Node<'_>, used: Option<&Node<'_>>) -> Option<Upstream> {
         let written = reference(node.text()?);
         let url = written.trim_end_matches('/');
+        if url.contains(['@', '?']) {
+            let help = "put the credential into `api_key`";
+            node.error("a URL takes no user, password or query", Some(help.into()));
+            return None;
+        }
         if transformers::names(used)
             .iter()
             .any(|name| name.starts_with("vertex"))

@@ -317,7 +317,7 @@ pub(super) fn key_of(row: &Row, around: &Surroundings<'_>) -> Option<Secret> {
 pub(super) fn base_url(node: &Node<'_>, dialect: Dialect) -> Option<String> {
     let text = node.text()?.trim_end_matches('/');
     // An importer leaves variables to whoever loads what it writes.
-    if text.contains("${") {
+    if text.contains("${") && !text.contains(['@', '?']) {
         return Some(text.to_owned());
     }
     let uri = text.parse::<http::Uri>().ok().filter(|uri| {

@@ -62,6 +62,14 @@ pub(super) const PARAMS: Keys = Keys {
         "weight",
     ],
     idle: &[
+        // Of Bedrock and Vertex, whose prefixes are refused by themselves.
+        "aws_access_key_id",
+        "aws_region_name",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "vertex_credentials",
+        "vertex_location",
+        "vertex_project",
         "base_model",
         "custom_llm_provider",
         "drop_params",
@@ -87,7 +95,6 @@ pub(super) const PARAMS: Keys = Keys {
         "max_tokens",
         "num_retries",
         "reasoning_effort",
-        "region_name",
         "seed",
         "stop",
         "stream_timeout",
