@@ -92,3 +92,38 @@ fn lines(findings: &[Diagnostic]) -> String {
         .map(|finding| format!("{finding}\n"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_overwritten_and_no_key_is_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.yaml");
+        let text = "model_list:\n- { model_name: m, litellm_params: { model: deepseek/m, api_key: sk-literal, rpm: 1, top_p: 1 } }\n";
+        std::fs::write(&file, text).expect("a file");
+        let arguments = Arguments {
+            from: From::Litellm,
+            output: Some(folder.path().join("sluice.yaml")),
+            file,
+        };
+        let imported = config::import(Format::LiteLlm, &arguments.file).expect("a sound file");
+        let report = report(&imported);
+        assert!(report.contains("`top_p` has no effect"), "{report}");
+        assert!(
+            report.contains("upstreams.deepseek: set `DEEPSEEK_API_KEY` to its key"),
+            "{report}"
+        );
+        assert!(!(report + &imported.text).contains("sk-literal"));
+
+        assert_eq!(write(&arguments, &imported.text), Ok(()));
+        let refused = write(&arguments, "other").expect_err("it is there");
+        assert!(
+            refused.contains("sluice.yaml: cannot be written"),
+            "{refused}"
+        );
+        let kept = arguments.output.map(std::fs::read_to_string);
+        assert_eq!(kept.expect("a path").expect("a file"), imported.text);
+    }
+}
