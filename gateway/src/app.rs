@@ -1,23 +1,26 @@
 //! The composition root: builds snapshots, listens, reloads, shuts down. The
 //! only place that starts long-lived tasks.
 
+mod changes;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::gate::Gates;
-use crate::hook::{Chain, Engine, HookInfo};
+use crate::hook::{Chain, Engine};
 use crate::kv::Stores;
 use crate::lessons::Lessons;
-use crate::snapshot::{Current, Snapshot};
+pub use crate::snapshot::ReloadState;
+use crate::snapshot::{Current, Refusal, Snapshot};
 use crate::upstream::{Client, Endpoint};
 use crate::{demo, server};
 
@@ -62,17 +65,6 @@ pub enum StartError {
     Demo(std::io::Error),
 }
 
-/// What the last reload came to.
-#[derive(Clone, Debug, Default)]
-pub struct ReloadState {
-    /// Generation of the snapshot in use.
-    pub generation: u64,
-    /// What changed with it, a line each.
-    pub changes: Vec<String>,
-    /// Why the latest change was refused; empty if it was not.
-    pub refused: Vec<String>,
-}
-
 /// A running gateway. Dropping it stops it without waiting for streams.
 #[derive(Debug)]
 pub struct App {
@@ -80,6 +72,7 @@ pub struct App {
     pub addr: SocketAddr,
     /// What the last reload came to; changes with every attempt.
     pub reloads: watch::Receiver<ReloadState>,
+    demand: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
     reloader: JoinHandle<()>,
@@ -112,15 +105,15 @@ impl App {
         for line in describe(&snapshot) {
             tracing::info!("{line}");
         }
-        let (report, reloads) = watch::channel(ReloadState {
-            generation: 1,
-            ..ReloadState::default()
-        });
+        let first = ReloadState::first(builder.digest());
+        let (report, reloads) = watch::channel(first);
+        let demand = Arc::new(Notify::new());
         let watcher = Watcher::new(&watched, snapshot.config.hooks.kv.store.path());
         let current = Arc::new(Current::new(snapshot));
 
         let (stop, stopped) = oneshot::channel();
-        let app = server::router(current.clone(), builder.engine.services.metrics.clone());
+        let metrics = builder.engine.services.metrics.clone();
+        let app = server::router(current.clone(), metrics, reloads.clone());
         // Without it each small event of a stream waits for the one before.
         let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
         let server = tokio::spawn(async move {
@@ -130,15 +123,28 @@ impl App {
                 tracing::error!(%error, "The server stopped.");
             }
         });
-        let reloader = tokio::spawn(reload(builder, seen, watcher, current, report));
+        let reloader = Reloader {
+            seen: Some(seen),
+            watcher,
+            demand: demand.clone(),
+            current,
+            report,
+        };
+        let reloader = tokio::spawn(reloader.run(builder));
         tracing::info!(%addr, "Listening.");
         Ok(Self {
             addr,
             reloads,
+            demand,
             stop: Some(stop),
             server,
             reloader,
         })
+    }
+
+    /// Build everything anew, even if no file has changed.
+    pub fn reload(&self) {
+        self.demand.notify_one();
     }
 
     /// Take no new calls, and wait for the running ones.
@@ -262,13 +268,25 @@ impl Builder {
         Ok(loaded)
     }
 
+    /// A number that two gateways have in common if their files are the same.
+    fn digest(&self) -> Option<String> {
+        match &self.source {
+            Source::File(path) => Some(config::digest(path)),
+            Source::Embedded => None,
+        }
+    }
+
     /// The paths whose change may mean another snapshot.
     fn watched(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
-        let file = match &self.source {
-            Source::File(path) => Some(path.clone()),
-            Source::Embedded => None,
+        let files = match &self.source {
+            Source::File(path) => {
+                let included = config::included(path).into_iter();
+                included.chain([path.clone()]).collect()
+            }
+            Source::Embedded => Vec::new(),
         };
-        file.into_iter()
+        files
+            .into_iter()
             .chain(snapshot.config.hooks.folder.clone())
             .chain(snapshot.config.providers.clone())
             .chain(snapshot.config.hooks.lock.clone())
@@ -365,46 +383,71 @@ pub fn hooks(
 
 // === reload ===
 
-/// Follow the files: build, then swap, or keep what runs and say why.
-async fn reload(
-    builder: Builder,
-    mut seen: u64,
-    mut watcher: Watcher,
+/// Follows the files: builds, then swaps, or keeps what runs and says why.
+struct Reloader {
+    /// The fingerprint of the files as they were last looked at; none if they are to
+    /// be read whatever they are.
+    seen: Option<u64>,
+    watcher: Watcher,
+    demand: Arc<Notify>,
     current: Arc<Current>,
     report: watch::Sender<ReloadState>,
-) {
-    let mut builder = builder;
-    loop {
-        watcher.changed().await;
-        // It looks every few seconds in any case.
-        builder.engine.services.metrics.sum_up();
-        let old = current.load();
-        let (returned, attempt) = on_thread((builder, old.clone(), seen), rebuild).await;
-        builder = returned.0;
-        let Some(attempt) = attempt else { continue };
-        let apart = match &attempt.built {
-            Ok((snapshot, _)) => &snapshot.config,
-            Err(_) => &old.config,
-        };
-        watcher = Watcher::new(&attempt.watched, apart.hooks.kv.store.path());
-        seen = attempt.seen;
+}
+
+impl Reloader {
+    async fn run(mut self, builder: Builder) {
+        let mut builder = builder;
+        loop {
+            tokio::select! {
+                () = self.watcher.changed() => {}
+                () = self.demand.notified() => self.seen = None,
+            }
+            // It looks every few seconds in any case.
+            builder.engine.services.metrics.sum_up();
+            let old = self.current.load();
+            let (returned, attempt) = on_thread((builder, old.clone(), self.seen), rebuild).await;
+            builder = returned.0;
+            let Some(attempt) = attempt else { continue };
+            let apart = match &attempt.built {
+                Ok((snapshot, _)) => &snapshot.config,
+                Err(_) => &old.config,
+            };
+            self.watcher = Watcher::new(&attempt.watched, apart.hooks.kv.store.path());
+            self.seen = Some(attempt.seen);
+            self.settle(&old, attempt);
+        }
+    }
+
+    /// Take up what was built, or say why not.
+    fn settle(&self, old: &Snapshot, attempt: Rebuilt) {
         match attempt.built {
             Ok((snapshot, notes)) => {
                 log_diagnostics(&notes);
-                let (generation, changes) = (snapshot.generation, changes(&old, &snapshot));
+                let (generation, changes) = (snapshot.generation, changes::between(old, &snapshot));
                 tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
-                current.swap(snapshot);
-                report.send_replace(ReloadState {
-                    generation,
-                    changes,
-                    refused: Vec::new(),
+                self.current.swap(snapshot);
+                self.report.send_modify(|state| {
+                    *state = ReloadState {
+                        generation,
+                        digest: attempt.digest,
+                        loaded: SystemTime::now(),
+                        changes,
+                        refused: Vec::new(),
+                        last_refusal: state.last_refusal.take(),
+                    };
                 });
             }
             Err(diagnostics) => {
                 log_diagnostics(&diagnostics);
                 tracing::error!("The change was refused; what ran before runs on.");
-                let refused = diagnostics.iter().map(ToString::to_string).collect();
-                report.send_modify(|state| state.refused = refused);
+                let refused: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+                self.report.send_modify(|state| {
+                    state.refused.clone_from(&refused);
+                    state.last_refusal = Some(Refusal {
+                        time: SystemTime::now(),
+                        findings: refused,
+                    });
+                });
             }
         }
     }
@@ -413,15 +456,16 @@ async fn reload(
 /// What a look at changed files came to.
 struct Rebuilt {
     seen: u64,
+    digest: Option<String>,
     watched: Vec<PathBuf>,
     built: Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>,
 }
 
 /// Build anew if the files are not as `seen`; none if they are.
-fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, u64)) -> Option<Rebuilt> {
+fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, Option<u64>)) -> Option<Rebuilt> {
     let watched = builder.watched(old);
     let mut now = fingerprint(&watched);
-    if now == *seen {
+    if Some(now) == *seen {
         return None;
     }
     let mut built = builder.build(Some(old));
@@ -439,78 +483,10 @@ fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, u64)) -> Option<Rebui
         .map_or(watched, |(snapshot, _)| builder.watched(snapshot));
     Some(Rebuilt {
         seen: fingerprint(&watched),
+        digest: builder.digest(),
         watched,
         built,
     })
-}
-
-/// What a reload changed, a line each.
-fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
-    let models = |snapshot: &Snapshot| {
-        let models = &snapshot.config.models;
-        let tiers = models.tiers.iter().map(|(_, route)| route);
-        let routes = models.routes.iter().chain(tiers).chain(&models.default);
-        let upstream = |at: usize| &snapshot.config.upstreams[at].name;
-        routes
-            .map(|route| {
-                let targets = route
-                    .targets
-                    .iter()
-                    .map(|target| format!("{}/{}", upstream(target.upstream), target.model));
-                (
-                    route.pattern.clone(),
-                    targets.collect::<Vec<_>>().join(", "),
-                )
-            })
-            .collect::<Vec<_>>()
-    };
-    let hooks = |snapshot: &Snapshot| {
-        let described = |info: HookInfo| {
-            (
-                info.name.clone(),
-                format!("{} {:.12}", info.source, info.digest),
-            )
-        };
-        snapshot
-            .hooks
-            .describe()
-            .into_iter()
-            .map(described)
-            .collect::<Vec<_>>()
-    };
-    let store = |snapshot: &Snapshot| {
-        let store = &snapshot.config.hooks.kv.store;
-        // A server's address may hold a password.
-        let place = store.path().map(|path| format!(" {}", path.display()));
-        let state = format!("{}{}", store.name(), place.unwrap_or_default());
-        vec![("kv".to_owned(), state)]
-    };
-    let mut lines = difference("model", &models(old), &models(new));
-    lines.extend(difference("store", &store(old), &store(new)));
-    lines.extend(difference("hook", &hooks(old), &hooks(new)));
-    lines
-}
-
-/// Entries added, changed and removed between two lists of name and state.
-fn difference(what: &str, old: &[(String, String)], new: &[(String, String)]) -> Vec<String> {
-    let state = |list: &[(String, String)], name: &str| {
-        list.iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, state)| state.clone())
-    };
-    let mut lines = Vec::new();
-    for (name, now) in new {
-        match state(old, name) {
-            None => lines.push(format!("{what} `{name}` added ({now})")),
-            Some(before) if before != *now => {
-                lines.push(format!("{what} `{name}` changed ({before} -> {now})"))
-            }
-            Some(_) => {}
-        }
-    }
-    let removed = old.iter().filter(|(name, _)| state(new, name).is_none());
-    lines.extend(removed.map(|(name, _)| format!("{what} `{name}` removed")));
-    lines
 }
 
 fn describe(snapshot: &Snapshot) -> Vec<String> {

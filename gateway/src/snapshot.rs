@@ -1,6 +1,7 @@
 //! The immutable world that one call sees.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
@@ -30,6 +31,46 @@ pub struct Snapshot {
     pub gates: Gates,
     /// What upstreams have taught.
     pub lessons: Lessons,
+}
+
+/// What the last reload came to.
+#[derive(Clone, Debug)]
+pub struct ReloadState {
+    /// Generation of the snapshot in use.
+    pub generation: u64,
+    /// Digest of its files; none of the embedded default.
+    pub digest: Option<String>,
+    /// When it was taken up.
+    pub loaded: SystemTime,
+    /// What changed with it, a line each.
+    pub changes: Vec<String>,
+    /// Why the latest change was refused; empty if it was not.
+    pub refused: Vec<String>,
+    /// The last change that was refused, even if another was taken up since.
+    pub last_refusal: Option<Refusal>,
+}
+
+impl ReloadState {
+    /// That of a gateway which has just started.
+    pub fn first(digest: Option<String>) -> Self {
+        Self {
+            generation: 1,
+            digest,
+            loaded: SystemTime::now(),
+            changes: Vec::new(),
+            refused: Vec::new(),
+            last_refusal: None,
+        }
+    }
+}
+
+/// A change that was refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// When.
+    pub time: SystemTime,
+    /// Why, a line each.
+    pub findings: Vec<String>,
 }
 
 /// The snapshot that new calls get. A running call keeps the one it began with.

@@ -172,7 +172,7 @@ async fn a_reload_changes_the_store_and_takes_nothing_else_away() {
 
     let state = gateway.reload(write(counting(&disk, ""))).await;
     let expected = format!("store `kv` changed (memory -> disk {})", file.display());
-    assert_eq!(state.changes, [expected]);
+    assert_eq!(state.changes, [&expected, "hook `errands` changed"]);
     assert_eq!(count(&gateway).await, "1");
 
     // What cannot be opened is refused, and what ran runs on.

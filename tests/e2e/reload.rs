@@ -317,3 +317,88 @@ async fn rows_of_ones_own_join_the_catalogue_live() {
     gateway.client().ask("m", false).await;
     assert_eq!(upstream.last_body()["max_completion_tokens"], 1000);
 }
+
+#[tokio::test]
+async fn included_files_are_followed_as_they_come_change_and_go() {
+    let (upstream, _speaker) = FakeUpstream::live().await;
+    let config = format!("include: [models/*.yaml]\n{}", upstream.config(""));
+    let mut gateway = TestGateway::start(&config).await;
+    let state = gateway
+        .reload(|folder| {
+            std::fs::create_dir(folder.join("models")).expect("a folder");
+            let text = "models: { n: { upstream: up } }";
+            std::fs::write(folder.join("models/n.yaml"), text).expect("a write");
+        })
+        .await;
+    assert_eq!(state.changes, ["model `n` added (up/n)"]);
+    let state = gateway
+        .reload(|folder| {
+            let text = "models: { m: { upstream: up } }";
+            std::fs::write(folder.join("models/o.yaml"), text).expect("a write");
+        })
+        .await;
+    assert_eq!(state.generation, 2);
+    assert!(
+        state.refused[0].contains("o.yaml:1: models.m: stands in `"),
+        "{:?}",
+        state.refused
+    );
+    let state = gateway
+        .reload(|folder| {
+            std::fs::remove_file(folder.join("models/o.yaml")).expect("it was there");
+            std::fs::remove_file(folder.join("models/n.yaml")).expect("it was there");
+        })
+        .await;
+    assert_eq!(state.changes, ["model `n` removed"]);
+}
+
+#[tokio::test]
+async fn the_operator_reads_what_is_in_use_and_asks_for_a_reload() {
+    let (upstream, _speaker) = FakeUpstream::live().await;
+    let mut gateway = TestGateway::start(&upstream.config("")).await;
+    let client = gateway.client();
+    let report = async || client.request("GET", "/admin/config", &[]).await.json();
+    let first = report().await;
+    assert_eq!(first["generation"], 1);
+    assert_eq!(first["digest"].as_str().map(str::len), Some(64));
+    assert!(first["last_refusal"].is_null(), "{first}");
+
+    let state = gateway.reload_on_demand().await;
+    assert_eq!((state.generation, state.changes.len()), (2, 0));
+    assert_eq!(report().await["digest"], first["digest"]);
+
+    let write = |text: String| {
+        move |folder: &Path| std::fs::write(folder.join("sluice.yaml"), text).expect("a write")
+    };
+    gateway.reload(write(upstream.config("lisen: x"))).await;
+    let refused = report().await;
+    assert_eq!(refused["generation"], 2);
+    let refusal = &refused["last_refusal"];
+    let finding = refusal["findings"][0].as_str().unwrap_or_default();
+    assert!(finding.contains("did you mean `listen`?"), "{refused}");
+    assert_eq!(refusal["stands"], true);
+
+    gateway.reload(write(upstream.config("default: m"))).await;
+    let mended = report().await;
+    assert_eq!(mended["generation"], 3);
+    assert_eq!(
+        mended["changes"],
+        json!(["model `default` added (up/up-m)"])
+    );
+    assert_eq!(mended["last_refusal"]["stands"], false);
+    assert_ne!(mended["digest"], first["digest"]);
+
+    // What is secret, or long, is told to have changed.
+    let text = upstream.config("keys: [sk-new]\nlimits: { calls_max: 5 }");
+    let text = text.replace("sk-upstream-secret", "sk-other");
+    let state = gateway.reload(write(text)).await;
+    assert_eq!(
+        state.changes,
+        [
+            "upstream `up` changed",
+            "model `default` removed",
+            "setting `keys` changed (0 of them -> 1 of them)",
+            "setting `limits` changed",
+        ]
+    );
+}

@@ -95,6 +95,17 @@ impl TestGateway {
     pub async fn reload(&mut self, change: impl FnOnce(&Path)) -> ReloadState {
         self.app.reloads.mark_unchanged();
         change(self.folder.path());
+        self.reloaded().await
+    }
+
+    /// Ask for a reload, as SIGHUP does, and wait for it.
+    pub async fn reload_on_demand(&mut self) -> ReloadState {
+        self.app.reloads.mark_unchanged();
+        self.app.reload();
+        self.reloaded().await
+    }
+
+    async fn reloaded(&mut self) -> ReloadState {
         let changed = tokio::time::timeout(PATIENCE, self.app.reloads.changed()).await;
         changed
             .expect("the gateway looks again")

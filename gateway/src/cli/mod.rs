@@ -1,7 +1,9 @@
 //! The command line, one file a command.
 
 mod check;
+mod config;
 pub mod hook;
+mod import;
 pub mod replay;
 mod serve;
 
@@ -63,6 +65,11 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         hooks: Option<PathBuf>,
     },
+    /// Tell what a configuration may hold.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Write another gateway's configuration anew, as a native file.
+    Import(import::Arguments),
     /// Make, build, try, list and lock hooks.
     #[command(subcommand)]
     Hook(hook::Command),
@@ -82,6 +89,8 @@ pub fn run() -> ExitCode {
             let listen = None;
             check::run(config.as_deref(), Overrides { listen, hooks })
         }
+        Command::Config(command) => config::run(&command),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Hook(command) => hook::print(hook::run(command)),
         Command::Replay(arguments) => hook::print(arguments.run()),
     }

@@ -28,7 +28,10 @@ pub(super) fn run(config: Option<PathBuf>, overrides: Overrides) -> ExitCode {
         let source = config.map_or(Source::Embedded, Source::File);
         match App::start(source, overrides).await {
             Ok(app) => {
-                stop_signal().await;
+                tokio::select! {
+                    () = stop_signal() => {}
+                    () = reload_signals(&app) => {}
+                }
                 tracing::info!("Stopping: running calls end first; a second signal stops at once.");
                 tokio::select! {
                     () = app.shut_down() => {}
@@ -42,6 +45,21 @@ pub(super) fn run(config: Option<PathBuf>, overrides: Overrides) -> ExitCode {
             }
         }
     })
+}
+
+/// Reload at every SIGHUP, for ever.
+async fn reload_signals(app: &App) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
+            while hangup.recv().await.is_some() {
+                tracing::info!("Reloading, as SIGHUP asks.");
+                app.reload();
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 /// Ctrl-C, or the service manager's SIGTERM.

@@ -99,9 +99,30 @@ enum When {
     Class(u16),
 }
 
+impl When {
+    /// Its name in the file.
+    fn name(self) -> String {
+        match self {
+            Self::Is(Failure::Connect) => "connect".into(),
+            Self::Is(Failure::Timeout) => "timeout".into(),
+            Self::Is(Failure::Overflow) => "overflow".into(),
+            Self::Is(Failure::ContentPolicy) => "content_policy".into(),
+            Self::Is(Failure::Status(status)) => status.to_string(),
+            Self::Class(class) => format!("{class}xx"),
+        }
+    }
+}
+
 /// What is done about each failure. A status has its own row, or that of its class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Policy(Vec<(When, Act)>);
+
+/// Two that do the same about every failure are alike, whatever their rows' order.
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().all(|row| other.0.contains(row))
+    }
+}
 
 impl Default for Policy {
     fn default() -> Self {
@@ -143,11 +164,17 @@ impl Policy {
         row.map_or(Act::of(Then::Fail), |(_, act)| *act)
     }
 
-    /// Whether both do the same about every failure.
-    #[cfg(test)]
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        let in_other = |row| other.0.contains(row);
-        self.0.len() == other.0.len() && self.0.iter().all(in_other)
+    /// The rows that `other` has not, by their names in the file.
+    pub(super) fn unlike(&self, other: &Self) -> Vec<(String, Act)> {
+        let rows = self.0.iter().filter(|row| !other.0.contains(row));
+        rows.map(|(when, act)| (when.name(), *act)).collect()
+    }
+
+    /// After `failure` the call goes on as `then` says; its target is left alone as
+    /// before.
+    pub(super) fn go_on(&mut self, failure: Failure, then: Then) {
+        let act = self.act(failure);
+        self.set(When::Is(failure), Act { then, ..act });
     }
 
     fn set(&mut self, when: When, act: Act) {

@@ -6,40 +6,62 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::Path;
 
 use saphyr_parser::{Event, Parser};
 use serde_yaml::Value;
 
 use super::variables::{self, Environment};
-use super::{Diagnostic, Severity, nearest};
+use super::{Diagnostic, Severity, include, nearest};
 
-/// One file, read.
+/// One file, with those that it includes.
 pub(super) struct Document {
-    file: String,
+    /// Names; the first is that of the file itself.
+    files: Vec<String>,
     root: Value,
-    lines: HashMap<String, usize>,
+    lines: HashMap<String, Spot>,
     findings: RefCell<Vec<Diagnostic>>,
 }
 
+/// Where a value stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    /// Position in `Document::files`.
+    pub(super) file: usize,
+    pub(super) line: usize,
+}
+
 impl Document {
-    /// Read `text`, with its variables taken from `environment`.
-    pub(super) fn read(
-        file: &str,
-        text: &str,
-        environment: Environment<'_>,
-    ) -> Result<Self, Diagnostic> {
+    /// Read `text` and what it includes, with paths from `folder`. Its variables are
+    /// still to be resolved, or referred to.
+    pub(super) fn read(file: &str, text: &str, folder: Option<&Path>) -> Result<Self, Diagnostic> {
         let mut root: Value =
             serde_yaml::from_str(text).map_err(|error| malformed(file, &error))?;
         root.apply_merge()
             .map_err(|error| malformed(file, &error))?;
-        let document = Self {
-            file: file.to_owned(),
-            lines: lines(text),
+        let spot = |(path, line)| (path, Spot { file: 0, line });
+        let mut document = Self {
+            files: vec![file.to_owned()],
+            lines: lines(text).into_iter().map(spot).collect(),
             findings: RefCell::default(),
             root: Value::Null,
         };
-        document.resolve(&mut root, "", environment);
+        if let Some(folder) = folder {
+            include::merge(&mut document, &mut root, folder);
+        }
         Ok(Self { root, ..document })
+    }
+
+    /// Put the variables' values, taken from `environment`, in place of their names.
+    pub(super) fn resolve(&mut self, environment: Environment<'_>) {
+        let mut root = std::mem::take(&mut self.root);
+        self.resolve_at(&mut root, "", environment);
+        self.root = root;
+    }
+
+    /// Leave the variables alone, but for how they are written.
+    pub(super) fn refer(&mut self) {
+        refer(&mut self.root);
     }
 
     /// Where reading begins.
@@ -51,15 +73,15 @@ impl Document {
         }
     }
 
-    /// What was found, in the order of the file.
+    /// What was found, in the order of the files.
     pub(super) fn into_findings(self) -> Vec<Diagnostic> {
         let mut findings = self.findings.into_inner();
-        findings.sort_by_key(|finding| finding.line);
+        let file = |finding: &Diagnostic| self.files.iter().position(|file| *file == finding.file);
+        findings.sort_by_key(|finding| (file(finding), finding.line));
         findings
     }
 
-    /// Put the variables' values in place of their names.
-    fn resolve(&self, value: &mut Value, path: &str, environment: Environment<'_>) {
+    fn resolve_at(&self, value: &mut Value, path: &str, environment: Environment<'_>) {
         match value {
             Value::String(text) => match variables::resolve(text, environment) {
                 Ok(resolved) => *text = resolved,
@@ -74,24 +96,25 @@ impl Document {
             },
             Value::Sequence(items) => {
                 for (i, item) in items.iter_mut().enumerate() {
-                    self.resolve(item, &format!("{path}[{i}]"), environment);
+                    self.resolve_at(item, &format!("{path}[{i}]"), environment);
                 }
             }
             Value::Mapping(members) => {
                 for (key, member) in members.iter_mut() {
-                    self.resolve(member, &child(path, &key_text(key)), environment);
+                    self.resolve_at(member, &child(path, &key_text(key)), environment);
                 }
             }
-            Value::Tagged(tagged) => self.resolve(&mut tagged.value, path, environment),
+            Value::Tagged(tagged) => self.resolve_at(&mut tagged.value, path, environment),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
     fn find(&self, severity: Severity, path: &str, message: String, help: Option<String>) {
+        let spot = self.spot(path);
         let diagnostic = Diagnostic {
             severity,
-            file: self.file.clone(),
-            line: self.line(path),
+            file: self.name(spot.map_or(0, |spot| spot.file)).to_owned(),
+            line: spot.map(|spot| spot.line),
             path: path.to_owned(),
             message,
             help,
@@ -99,12 +122,43 @@ impl Document {
         self.findings.borrow_mut().push(diagnostic);
     }
 
-    /// The line of `path`, or of what holds it where an alias stands for it.
-    fn line(&self, path: &str) -> Option<usize> {
+    /// Report that nothing can start like this.
+    pub(super) fn error(&self, path: &str, message: &str) {
+        self.find(Severity::Error, path, message.to_owned(), None);
+    }
+
+    /// The same of a value that got no further than its file.
+    pub(super) fn error_in(&self, file: usize, line: Option<usize>, path: &str, message: String) {
+        self.findings.borrow_mut().push(Diagnostic {
+            severity: Severity::Error,
+            file: self.name(file).to_owned(),
+            line,
+            path: path.to_owned(),
+            message,
+            help: None,
+        });
+    }
+
+    /// The position of a further file.
+    pub(super) fn file(&mut self, name: String) -> usize {
+        self.files.push(name);
+        self.files.len() - 1
+    }
+
+    pub(super) fn name(&self, file: usize) -> &str {
+        &self.files[file]
+    }
+
+    pub(super) fn place(&mut self, path: String, spot: Spot) {
+        self.lines.insert(path, spot);
+    }
+
+    /// Where `path` stands, or what holds it where an alias stands for it.
+    pub(super) fn spot(&self, path: &str) -> Option<Spot> {
         let mut path = path;
         loop {
-            if let Some(line) = self.lines.get(path) {
-                return Some(*line);
+            if let Some(spot) = self.lines.get(path) {
+                return Some(*spot);
             }
             path = &path[..path.rfind(['.', '['])?];
         }
@@ -120,6 +174,15 @@ pub(super) struct Node<'d> {
 }
 
 impl<'d> Node<'d> {
+    /// `line 12: hooks.chain[0]`
+    pub(super) fn origin(&self) -> String {
+        match self.document.spot(&self.path) {
+            Some(Spot { file: 0, line }) => format!("line {line}: {}", self.path),
+            Some(_) => self.place(),
+            None => self.path.clone(),
+        }
+    }
+
     /// Report that nothing can start like this.
     pub(super) fn error(&self, message: impl Into<String>, help: Option<String>) {
         self.document
@@ -145,10 +208,11 @@ impl<'d> Node<'d> {
 
     /// `sluice.yaml:12: hooks.chain[0]`
     pub(super) fn place(&self) -> String {
-        let file = &self.document.file;
-        match self.document.line(&self.path) {
-            Some(line) => format!("{file}:{line}: {}", self.path),
-            None => format!("{file}: {}", self.path),
+        match self.document.spot(&self.path) {
+            Some(Spot { file, line }) => {
+                format!("{}:{line}: {}", self.document.name(file), self.path)
+            }
+            None => format!("{}: {}", self.document.name(0), self.path),
         }
     }
 
@@ -178,6 +242,19 @@ impl<'d> Node<'d> {
                 None
             }
         }
+    }
+
+    /// A number from 0, perhaps a broken one; reported if it is something else.
+    pub(super) fn number(&self) -> Option<f64> {
+        let number = self
+            .value
+            .as_f64()
+            .or_else(|| self.value.as_str()?.parse().ok());
+        let number = number.filter(|number| *number >= 0.0 && number.is_finite());
+        if number.is_none() {
+            self.mismatch("a number from 0");
+        }
+        number
     }
 
     /// `true` or `false`; reported if it is something else.
@@ -283,8 +360,23 @@ impl<'d> Node<'d> {
     }
 }
 
+/// Write LiteLLM's references as native ones.
+fn refer(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(reference) = variables::reference(text) {
+                *text = reference;
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(refer),
+        Value::Mapping(members) => members.iter_mut().for_each(|(_, member)| refer(member)),
+        Value::Tagged(tagged) => refer(&mut tagged.value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// The lines of all paths, counted from 1.
-fn lines(text: &str) -> HashMap<String, usize> {
+pub(super) fn lines(text: &str) -> HashMap<String, usize> {
     let mut lines = HashMap::new();
     let mut events = Parser::new_from_str(text).filter_map(Result::ok).peekable();
     while let Some((event, _)) = events.peek() {
@@ -359,7 +451,7 @@ fn malformed(file: &str, error: &serde_yaml::Error) -> Diagnostic {
     }
 }
 
-fn key_text(key: &Value) -> String {
+pub(super) fn key_text(key: &Value) -> String {
     match key {
         Value::String(text) => text.clone(),
         Value::Bool(flag) => flag.to_string(),
@@ -368,7 +460,7 @@ fn key_text(key: &Value) -> String {
     }
 }
 
-fn child(path: &str, key: &str) -> String {
+pub(super) fn child(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {

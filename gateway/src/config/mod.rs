@@ -10,20 +10,29 @@
 mod accent;
 mod attempts;
 mod catalogue;
+mod ccr;
 mod diagnostic;
 mod document;
 mod hosts;
+mod import;
+mod include;
 mod litellm;
 mod models;
 mod native;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod variables;
 pub mod watch;
+mod write;
 
 pub use attempts::{Act, Attempts, Failure, Policy, Then};
 pub use diagnostic::{Diagnostic, Severity};
 pub use hosts::HostGrant;
+pub use import::{Format, Imported, MovedKey, import};
+pub use include::{digest, included};
+
+pub use schema::schema;
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -141,9 +150,10 @@ fn parse(
     folder: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let own = litellm::variables(text);
+    let mut document = Document::read(file, text, folder).map_err(|error| vec![error])?;
+    let own = litellm::variables(&document.root());
     let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
-    let document = Document::read(file, text, &layered).map_err(|error| vec![error])?;
+    document.resolve(&layered);
     let (catalogue, providers) = catalogue(&document.root(), folder);
     let around = Surroundings {
         catalogue: &catalogue,
@@ -151,7 +161,7 @@ fn parse(
         folder,
     };
     let config = match litellm::is_one(&document.root()) {
-        true => litellm::read(&document.root(), &around),
+        true => litellm::read(&document.root(), &around).0,
         false => native::read(&document.root(), &around),
     };
     let hooks = Hooks {
@@ -227,7 +237,7 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// Everything one snapshot is built from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
@@ -266,7 +276,7 @@ impl Config {
 }
 
 /// Bounds on sizes and times, each with its reason.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Largest client body, in bytes: 32 MiB, Anthropic's own limit.
     pub body_bytes_max: usize,
@@ -318,7 +328,7 @@ impl Default for Limits {
 const SECRET_BYTES_MIN: usize = 4;
 
 /// A configured endpoint of a provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
     /// Its name in the file.
     pub name: String,
@@ -354,7 +364,7 @@ impl Upstream {
 }
 
 /// Where requested model names go.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Models {
     /// Exact names and patterns, in file order.
     pub routes: Vec<Route>,
@@ -391,7 +401,7 @@ impl Tier {
 }
 
 /// One requested name (or pattern with `*`) and where it goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// Exact name, or a pattern in which `*` stands for any run of characters;
     /// of a tier or the default the place in the file, `tiers.haiku`.
@@ -493,7 +503,7 @@ pub enum OnLoss {
 }
 
 /// An upstream and the model name to send it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// Position in `Config::upstreams`.
     pub upstream: usize,
@@ -521,7 +531,7 @@ impl Target {
 }
 
 /// The hook folder and the chain.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hooks {
     /// Watched folder of `.wasm` files.
     pub folder: Option<PathBuf>,
@@ -534,7 +544,7 @@ pub struct Hooks {
 }
 
 /// Where hooks keep what outlives a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kv {
     /// The store.
     pub store: KvStore,

@@ -18,7 +18,8 @@ use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 10] = [
+    pub(in crate::config) const TOP: [&str; 11] = [
+        "include",
         "listen",
         "keys",
         "limits",
@@ -315,6 +316,10 @@ pub(super) fn key_of(row: &Row, around: &Surroundings<'_>) -> Option<Secret> {
 /// A URL to append the dialect's path to.
 pub(super) fn base_url(node: &Node<'_>, dialect: Dialect) -> Option<String> {
     let text = node.text()?.trim_end_matches('/');
+    // An importer leaves variables to whoever loads what it writes.
+    if text.contains("${") && !text.contains(['@', '?']) {
+        return Some(text.to_owned());
+    }
     let uri = text.parse::<http::Uri>().ok().filter(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())

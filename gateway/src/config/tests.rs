@@ -331,9 +331,7 @@ models:
 fn the_reference_file_shows_every_default_of_attempts() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/sluice.yaml");
     let attempts = load(&path, &environment).unwrap().config.attempts;
-    assert!(attempts.policy.is_like(&Policy::default()), "{attempts:?}");
-    let policy = Policy::default();
-    assert_eq!(Attempts { policy, ..attempts }, Attempts::default());
+    assert_eq!(attempts, Attempts::default());
 }
 
 #[test]
@@ -426,10 +424,7 @@ environment_variables: { OWN: sk-own }
     .unwrap();
     let config = &loaded.config;
     let notes: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        notes,
-        ["f.yaml:7: model_list[2].litellm_params.rpm: `rpm` has no effect in Sluice"]
-    );
+    assert_eq!(notes, [""; 0]);
     let upstreams: Vec<_> = config
         .upstreams
         .iter()
@@ -573,8 +568,8 @@ general_settings: { custom_auth: x.y }
             "f.yaml:5: model_list[1].litellm_params.model: `gpt-4o` names no provider; write `openai/gpt-4o`",
             "f.yaml:7: model_list[2].litellm_params.model: no provider named `depseek`; did you mean `deepseek`?",
             "f.yaml:8: model_list[3]: needs `model_name` and `litellm_params`",
-            "f.yaml:9: litellm_settings.callbacks: `callbacks` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
             "f.yaml:9: litellm_settings.cache: `cache` has no effect in Sluice",
+            "f.yaml:9: litellm_settings.callbacks: `my.handler` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
             "f.yaml:10: general_settings.custom_auth: `custom_auth` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
         ],
     );

@@ -65,6 +65,12 @@ pub(super) fn resolve(text: &str, environment: Environment<'_>) -> Result<String
     Ok(resolved)
 }
 
+/// `text` with its variables written as native files have them.
+pub(super) fn reference(text: &str) -> Option<String> {
+    let name = text.strip_prefix("os.environ/")?;
+    Some(format!("${{{name}}}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

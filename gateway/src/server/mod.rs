@@ -15,31 +15,42 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get, post};
+use tokio::sync::watch;
 
 use crate::metrics::Metrics;
-use crate::snapshot::Current;
+use crate::snapshot::{Current, ReloadState};
 
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct State {
     current: Arc<Current>,
     metrics: Metrics,
+    reloads: watch::Receiver<ReloadState>,
 }
 
 /// All endpoints. `/v1` may stand twice: clients append it to base URLs that
 /// hold it already.
-pub fn router(current: Arc<Current>, metrics: Metrics) -> Router {
+pub fn router(
+    current: Arc<Current>,
+    metrics: Metrics,
+    reloads: watch::Receiver<ReloadState>,
+) -> Router {
     let api = Router::new()
         .route("/messages", post(inbound::messages))
         .route("/chat/completions", post(inbound::chat_completions))
         .route("/messages/count_tokens", post(tokens::count))
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one));
-    let state = State { current, metrics };
+    let state = State {
+        current,
+        metrics,
+        reloads,
+    };
     Router::new()
         .nest("/v1", api.clone())
         .nest("/v1/v1", api)
         .route("/metrics", get(metrics::show))
+        .route("/admin/config", get(admin::config))
         .route("/admin/hooks", get(admin::hooks))
         .route("/admin/targets", get(admin::targets))
         .fallback(access::unknown_endpoint)

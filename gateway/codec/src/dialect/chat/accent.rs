@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use crate::ir::Thinking;
@@ -10,7 +10,7 @@ use crate::members::Accepted;
 
 /// Deviations of one endpoint. The default is what the generic
 /// `openai-compatible` provider gets: what most servers accept.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Accent {
     /// The field that limits the answer's length.
@@ -184,7 +184,7 @@ impl Accent {
 }
 
 /// The field that limits the answer's length.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputLimit {
     /// `max_tokens`, which nearly all servers know.
@@ -194,7 +194,7 @@ pub enum OutputLimit {
 }
 
 /// How reasoning is asked for.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningAsk {
     /// `reasoning_effort`.
@@ -220,7 +220,7 @@ pub enum ReasoningAsk {
 }
 
 /// How earlier reasoning goes back to the upstream it came from.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningBack {
     /// In the field it came in.
@@ -244,7 +244,7 @@ pub enum ReasoningBack {
 }
 
 /// What becomes of reasoning that the client asked to omit (`display: omitted`).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OmittedReasoning {
     /// Its text is sent all the same: a sign of life, and a small signature.
@@ -254,7 +254,7 @@ pub enum OmittedReasoning {
 }
 
 /// What becomes of `system` messages after the first message.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MidSystem {
     /// Their text joins the neighbouring user message, marked as a reminder.
@@ -266,7 +266,7 @@ pub enum MidSystem {
 }
 
 /// A value of `tool_choice`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// `"auto"`.
@@ -280,7 +280,7 @@ pub enum Choice {
 }
 
 /// How a model is asked to go on with a last message of its own (`prefill.rs`).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prefill {
     /// With an instruction behind it: it would begin a new message.
@@ -298,7 +298,7 @@ pub enum Prefill {
 }
 
 /// Which ids of tool calls are accepted.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolIds {
     /// All.
@@ -310,7 +310,7 @@ pub enum ToolIds {
 }
 
 /// Which JSON schema is understood; `schema.rs` has the tables.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schema {
     /// All of it: schemas go as they came, byte for byte.
@@ -326,7 +326,7 @@ pub enum Schema {
 }
 
 /// How an answer that must fit a schema is asked for.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputSchema {
     /// `response_format` with the schema.
@@ -338,7 +338,7 @@ pub enum OutputSchema {
 }
 
 /// What `content` may be.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     /// A string, or parts where there is more than text.
@@ -348,7 +348,7 @@ pub enum Content {
 }
 
 /// What becomes of `cache_control` in messages (`marks.rs`).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheMarks {
     /// It is dropped, and reported.
@@ -358,7 +358,7 @@ pub enum CacheMarks {
 }
 
 /// What an assistant message that only calls tools has as `content`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyContent {
     /// `null`.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::blocks::kind;
@@ -14,7 +14,7 @@ use crate::members::{self, Accepted};
 
 /// Deviations of one endpoint. The default is Anthropic's own: with it a body is
 /// forwarded byte for byte.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Accent {
     /// What becomes of `system` messages in mid-conversation.
@@ -76,7 +76,7 @@ impl Default for Accent {
 }
 
 /// What becomes of `system` messages in mid-conversation.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MidSystem {
     /// They stay where they are. (Those of a client of another dialect are
@@ -89,7 +89,7 @@ pub enum MidSystem {
 }
 
 /// A value of `thinking.type`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingType {
     /// As much as the model likes.
@@ -101,7 +101,7 @@ pub enum ThinkingType {
 }
 
 /// How earlier reasoning goes back.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingBack {
     /// As it came.
@@ -111,7 +111,7 @@ pub enum ThinkingBack {
 }
 
 /// How an answer that must fit a schema is asked for.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputSchema {
     /// `output_config.format`.

@@ -1,11 +1,12 @@
 //! LiteLLM's `config.yaml`, read as if it were ours.
 //!
-//! Every key is in one of three tables: honoured here, without effect (a
-//! warning says so), or refused (with the reason). Whatever is in none is a
-//! mistake, reported with the nearest name: LiteLLM would send it upstream.
-//! The schema: <https://docs.litellm.ai/docs/proxy/config_settings> (seen 2026-11).
+//! [`keys`] says what becomes of each key, [`routing`] reads what is about whole
+//! groups of deployments, and this file the deployments.
 
-use std::collections::{HashMap, HashSet};
+mod keys;
+mod routing;
+
+use std::collections::HashMap;
 
 use serde_yaml::Value;
 
@@ -13,192 +14,12 @@ use super::accent;
 use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
-use super::{
-    Attempts, Config, HookEntry, Hooks, Kv, Limits, Match, Models, Route, Target, Upstream,
-};
+use super::write::Origins;
+use super::{Config, HookEntry, Hooks, Kv, Match, Models, Target, Upstream};
 use crate::provider::Dialect;
 use crate::secret::Secret;
-
-/// Keys of one mapping.
-struct Keys {
-    /// Read below.
-    honoured: &'static [&'static str],
-    /// What Sluice does anyway, or has no need of: nothing is lost, nothing said.
-    idle: &'static [&'static str],
-    /// Accepted without effect, and said so.
-    ignored: &'static [&'static str],
-    /// What cannot work.
-    refused: &'static [(&'static str, &'static str)],
-}
-
-const NO_PYTHON: &str = "Sluice runs no Python; a WebAssembly hook does its work";
-const NO_ENTRA: &str = "Sluice fetches no tokens from Entra; give it an `api_key`";
-
-const TOP: Keys = Keys {
-    honoured: &[
-        "model_list",
-        "litellm_settings",
-        "general_settings",
-        "router_settings",
-        "environment_variables",
-    ],
-    idle: &[],
-    ignored: &[
-        "callback_settings",
-        "credential_list",
-        "guardrails",
-        "policies",
-        "search_tools",
-    ],
-    refused: &[
-        ("include", "one file is read; put its content here"),
-        ("mcp_servers", "Sluice serves models, not tools"),
-    ],
-};
-
-const ENTRY: Keys = Keys {
-    honoured: &["model_name", "litellm_params"],
-    idle: &["model_info"],
-    ignored: &[],
-    refused: &[],
-};
-
-const PARAMS: Keys = Keys {
-    honoured: &[
-        "model",
-        "api_base",
-        "base_url",
-        "api_key",
-        "extra_headers",
-        "additional_drop_params",
-    ],
-    idle: &[
-        "base_model",
-        "custom_llm_provider",
-        "drop_params",
-        "input_cost_per_token",
-        "merge_reasoning_content_in_choices",
-        "output_cost_per_token",
-        "tags",
-        "use_chat_completions_api",
-    ],
-    ignored: &[
-        "allowed_openai_params",
-        "api_version",
-        "cache_control_injection_points",
-        "keepalive_seconds",
-        "max_retries",
-        "max_tokens",
-        "organization",
-        "order",
-        "rpm",
-        "stream_timeout",
-        "temperature",
-        "timeout",
-        "top_p",
-        "tpm",
-        "weight",
-    ],
-    refused: &[
-        ("azure_ad_token", "write the token as `api_key`"),
-        ("client_id", NO_ENTRA),
-        ("client_secret", NO_ENTRA),
-        (
-            "mock_response",
-            "use the model `demo` of `sluice serve` without a config",
-        ),
-        ("tenant_id", NO_ENTRA),
-    ],
-};
-
-const SETTINGS: Keys = Keys {
-    honoured: &["model_alias_map"],
-    idle: &[
-        "anthropic_messages_estimate_initial_input_tokens",
-        "drop_params",
-        "json_logs",
-        "modify_params",
-        "set_verbose",
-        "telemetry",
-        "use_chat_completions_url_for_anthropic_messages",
-    ],
-    ignored: &[
-        "additional_drop_params",
-        "anthropic_sse_ping_interval_seconds",
-        "cache",
-        "cache_params",
-        "content_policy_fallbacks",
-        "context_window_fallbacks",
-        "default_fallbacks",
-        "failure_callback",
-        "fallbacks",
-        "max_budget",
-        "budget_duration",
-        "num_retries",
-        "request_timeout",
-        "service_callback",
-        "sse_keepalive_interval_seconds",
-        "success_callback",
-    ],
-    refused: &[
-        ("callbacks", NO_PYTHON),
-        ("custom_provider_map", NO_PYTHON),
-        ("post_call_rules", NO_PYTHON),
-    ],
-};
-
-const GENERAL: Keys = Keys {
-    honoured: &["master_key", "max_request_size_mb"],
-    idle: &[
-        "cancel_on_disconnect",
-        "completion_model",
-        "disable_spend_logs",
-    ],
-    ignored: &[
-        "alerting",
-        "alerting_threshold",
-        "background_health_checks",
-        "database_connection_pool_limit",
-        "database_url",
-        "health_check_interval",
-        "store_model_in_db",
-        "store_prompts_in_spend_logs",
-    ],
-    refused: &[
-        ("custom_auth", NO_PYTHON),
-        (
-            "pass_through_endpoints",
-            "only the endpoints of models are served",
-        ),
-    ],
-};
-
-const ROUTER: Keys = Keys {
-    honoured: &["model_group_alias"],
-    idle: &["disable_cooldowns", "set_verbose"],
-    ignored: &[
-        "allowed_fails",
-        "allowed_fails_policy",
-        "content_policy_fallbacks",
-        "context_window_fallbacks",
-        "cooldown_time",
-        "enable_pre_call_checks",
-        "fallbacks",
-        "max_fallbacks",
-        "model_group_retry_policy",
-        "num_retries",
-        "redis_host",
-        "redis_password",
-        "redis_port",
-        "redis_url",
-        "retry_after",
-        "retry_policy",
-        "routing_strategy",
-        "routing_strategy_args",
-        "timeout",
-    ],
-    refused: &[],
-};
+use keys::Keys;
+use routing::{Deployment, Routing};
 
 /// Prefixes of vendors whose own wire format would be needed.
 const OTHER_DIALECTS: [&str; 5] = ["azure_ai", "bedrock", "sagemaker", "vertex_ai", "watsonx"];
@@ -226,13 +47,9 @@ pub(super) fn is_one(root: &Node<'_>) -> bool {
 
 /// `environment_variables` of a file that may be LiteLLM's: they count before
 /// its other variables are read.
-pub(super) fn variables(text: &str) -> HashMap<String, String> {
-    let root: Value = serde_yaml::from_str(text).unwrap_or_default();
-    let set = if root.get("model_list").is_some() {
-        root.get("environment_variables")
-    } else {
-        None
-    };
+pub(super) fn variables(root: &Node<'_>) -> HashMap<String, String> {
+    let set = root.value().get("environment_variables");
+    let set = set.filter(|_| is_one(root));
     let members = set.and_then(Value::as_mapping).into_iter().flatten();
     members
         .filter_map(|(name, value)| Some((name.as_str()?.to_owned(), value.as_str()?.to_owned())))
@@ -240,72 +57,100 @@ pub(super) fn variables(text: &str) -> HashMap<String, String> {
         .collect()
 }
 
-/// Read the whole file, as [`native::read`] does its own.
-pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
-    let top = members(root, &TOP);
-    let general = top
-        .get("general_settings")
-        .map(|node| members(node, &GENERAL))
-        .unwrap_or_default();
-    let settings = top
-        .get("litellm_settings")
-        .map(|node| members(node, &SETTINGS))
-        .unwrap_or_default();
-    let router = top
-        .get("router_settings")
-        .map(|node| members(node, &ROUTER))
-        .unwrap_or_default();
+/// Read the whole file, as [`native::read`] does its own, and what came from where.
+pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origins) {
+    let top = members(root, &keys::TOP);
+    let section = |name: &str, keys: &Keys| {
+        let node = top.get(name);
+        node.map(|node| members(node, keys)).unwrap_or_default()
+    };
+    let general = section("general_settings", &keys::GENERAL);
+    let settings = section("litellm_settings", &keys::SETTINGS);
+    let router = section("router_settings", &keys::ROUTER);
+    callbacks(settings.get("callbacks"));
 
     let mut import = Import {
         around,
+        caps_answers: flag(settings.get("modify_params")),
         upstreams: Vec::new(),
-        routes: Vec::new(),
+        deployments: Vec::new(),
         chain: Vec::new(),
+        origins: Origins::default(),
     };
     for node in top.get("model_list").map(Node::list).unwrap_or_default() {
         import.deployment(&node);
     }
-    for aliases in [
+    let aliases: Vec<_> = [
         settings.get("model_alias_map"),
         router.get("model_group_alias"),
     ]
     .into_iter()
     .flatten()
-    {
-        import.aliases(aliases);
-    }
-    let mut limits = Limits::default();
-    if let Some(megabytes) = general
-        .get("max_request_size_mb")
-        .and_then(|node| node.count(1))
-    {
-        limits.body_bytes_max = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
-    }
+    .flat_map(Node::members)
+    .collect();
+    let mut routing = Routing {
+        routes: routing::routes(import.deployments, routing::pick(&router)),
+        origins: import.origins,
+    };
+    routing.fallbacks(&router, &settings, &aliases);
+    routing.aliases(&aliases);
+
+    let mut origins = routing.origins;
     let key = general
         .get("master_key")
-        .and_then(Node::text)
-        .filter(|key| !key.is_empty());
-    Config {
+        .filter(|key| key.text().is_some_and(|key| !key.is_empty()));
+    if let Some(key) = key {
+        origins.note("keys", key.origin());
+    }
+    let chain = import.chain.into_iter().chain(native::default_chain());
+    let config = Config {
         listen: super::LISTEN,
-        keys: key.map(Secret::new).into_iter().collect(),
-        limits,
-        attempts: Attempts::default(),
+        keys: key
+            .and_then(Node::text)
+            .map(Secret::new)
+            .into_iter()
+            .collect(),
+        limits: routing::limits(&general, &router, &settings, &mut origins),
+        attempts: routing::attempts(&router, &settings, &mut origins),
         upstreams: import.upstreams,
         models: Models {
-            routes: import.routes,
+            routes: routing.routes,
             ..Models::default()
         },
         hooks: Hooks {
             folder: around.folder.map(|folder| folder.join(HOOK_FOLDER)),
-            chain: import
-                .chain
-                .into_iter()
-                .chain(native::default_chain())
-                .collect(),
+            chain: chain.collect(),
             kv: Kv::default(),
             lock: None,
         },
         providers: None,
+    };
+    (config, origins)
+}
+
+fn flag(node: Option<&Node<'_>>) -> bool {
+    node.and_then(Node::flag).unwrap_or(false)
+}
+
+/// Names of services have no effect; a path of Python's cannot work.
+fn callbacks(node: Option<&Node<'_>>) {
+    let Some(node) = node else { return };
+    let nodes = match node.value().is_string() {
+        true => vec![node.clone()],
+        false => node.list(),
+    };
+    for node in nodes {
+        match node.text() {
+            Some(name) if name.contains('.') => {
+                let why = keys::NO_PYTHON;
+                node.error(format!("`{name}` cannot work: {why}"), None);
+            }
+            Some(name) => {
+                let help = keys::advice("success_callback");
+                node.warn(format!("`{name}` has no effect in Sluice"), help);
+            }
+            None => {}
+        }
     }
 }
 
@@ -317,7 +162,10 @@ fn members<'d>(node: &Node<'d>, keys: &Keys) -> HashMap<String, Node<'d>> {
         if keys.honoured.contains(&name) {
             honoured.insert(key, node);
         } else if keys.ignored.contains(&name) {
-            node.warn(format!("`{name}` has no effect in Sluice"), None);
+            node.warn(
+                format!("`{name}` has no effect in Sluice"),
+                keys::advice(name),
+            );
         } else if let Some((_, why)) = keys.refused.iter().find(|(refused, _)| *refused == name) {
             node.error(format!("`{name}` cannot work: {why}"), None);
         } else if !keys.idle.contains(&name) {
@@ -337,22 +185,24 @@ fn members<'d>(node: &Node<'d>, keys: &Keys) -> HashMap<String, Node<'d>> {
 /// What the deployments have amounted to so far.
 struct Import<'s> {
     around: &'s Surroundings<'s>,
+    /// Whether a deployment's `max_tokens` limits answers.
+    caps_answers: bool,
     upstreams: Vec<Upstream>,
-    routes: Vec<Route>,
+    deployments: Vec<Deployment>,
     chain: Vec<HookEntry>,
+    origins: Origins,
 }
 
 impl Import<'_> {
-    /// One entry of `model_list`: a target of its model's route. Entries of one
-    /// name are tried in order.
+    /// One entry of `model_list`: a target of its model's route.
     fn deployment(&mut self, node: &Node<'_>) {
-        let entry = members(node, &ENTRY);
+        let entry = members(node, &keys::ENTRY);
         let (Some(name), Some(params)) = (entry.get("model_name"), entry.get("litellm_params"))
         else {
             node.error("needs `model_name` and `litellm_params`", None);
             return;
         };
-        let params = members(params, &PARAMS);
+        let params = members(params, &keys::PARAMS);
         let (Some(name), Some(model)) = (name.text(), params.get("model")) else {
             node.error("no `model` in `litellm_params`", None);
             return;
@@ -360,11 +210,14 @@ impl Import<'_> {
         let Some((upstream, model)) = self.upstream(model, &params) else {
             return;
         };
-        let target = Target::new(self.position(upstream), model);
-        match self.routes.iter_mut().find(|route| route.pattern == name) {
-            Some(route) => route.targets.push(target),
-            None => self.routes.push(Route::new(name, vec![target])),
-        }
+        let position = self.position(upstream);
+        let path = format!("upstreams.{}", self.upstreams[position].name);
+        self.origins.note(path, node.origin());
+        self.origins.note(format!("models.{name}"), node.origin());
+        let info = entry.get("model_info").map(Node::members);
+        let target = self.target(position, model, &info.unwrap_or_default());
+        self.deployments
+            .push(Deployment::new(name, target, &params));
         if let Some(dropped) = params.get("additional_drop_params") {
             self.chain.push(HookEntry {
                 matching: Match {
@@ -374,6 +227,22 @@ impl Import<'_> {
                 config: serde_json::json!({ "params": dropped.texts() }),
                 ..HookEntry::named("drop-params", dropped.place())
             });
+            let path = format!("hooks.chain[{}]", self.chain.len() - 1);
+            self.origins.note(path, dropped.origin());
+        }
+    }
+
+    /// The model at the upstream, with what `model_info` says of its sizes.
+    fn target(&self, upstream: usize, model: String, info: &[(String, Node<'_>)]) -> Target {
+        let count = |name: &str| {
+            let node = info.iter().find(|(known, _)| known == name);
+            node.and_then(|(_, node)| node.count(1))
+        };
+        let cap = || count("max_tokens").filter(|_| self.caps_answers);
+        Target {
+            context_window: count("max_input_tokens"),
+            output_limit: count("max_output_tokens").or_else(cap),
+            ..Target::new(upstream, model)
         }
     }
 
@@ -394,15 +263,19 @@ impl Import<'_> {
                     (Some((_, path)), _) => {
                         let chat = at_chat_path(&url, path);
                         if chat != url {
+                            let help = remark_on_variables(&url);
                             base.warn(
                                 format!("asked at `{path}`, the path for Chat Completions"),
-                                None,
+                                help,
                             );
                         }
                         chat
                     }
                     // LiteLLM appends `/v1/messages` where we append `/messages`.
                     (None, Dialect::AnthropicMessages) if !url.ends_with("/v1") => {
+                        if let Some(help) = remark_on_variables(&url) {
+                            base.warn("asked below `/v1`", Some(help));
+                        }
                         format!("{url}/v1")
                     }
                     _ => url,
@@ -431,11 +304,11 @@ impl Import<'_> {
                 .or_else(|| native::key_of(row, self.around))
                 .into_iter()
                 .collect(),
-            calls_max: None,
-            headers: params
-                .get("extra_headers")
-                .map(native::headers)
-                .unwrap_or_default(),
+            calls_max: params
+                .get("max_parallel_requests")
+                .and_then(|node| node.count(1))
+                .map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+            headers: headers(params),
             accent: accent::of(Some(row), row.dialect, None),
         };
         Some((upstream, model.to_owned()))
@@ -494,8 +367,11 @@ impl Import<'_> {
 
     /// Where `upstream` stands; the same endpoint and key stand once.
     fn position(&mut self, mut upstream: Upstream) -> usize {
+        // A limit is of one deployment, so that its upstream is its own.
         let is_same = |known: &Upstream| {
-            known.provider == upstream.provider
+            known.calls_max.is_none()
+                && upstream.calls_max.is_none()
+                && known.provider == upstream.provider
                 && known.base_url == upstream.base_url
                 && known.api_keys == upstream.api_keys
                 && known.headers == upstream.headers
@@ -514,38 +390,20 @@ impl Import<'_> {
         self.upstreams.push(upstream);
         self.upstreams.len() - 1
     }
+}
 
-    /// `alias: model`, or `alias: { model: ..., hidden: ... }`.
-    fn aliases(&mut self, node: &Node<'_>) {
-        let mut seen: HashSet<String> = self
-            .routes
-            .iter()
-            .map(|route| route.pattern.clone())
-            .collect();
-        for (alias, node) in node.members() {
-            let named = match node.value().is_mapping() {
-                true => node.object(&["model", "hidden"]).remove("model"),
-                false => Some(node.clone()),
-            };
-            let Some(model) = named.as_ref().and_then(Node::text) else {
-                continue;
-            };
-            let Some(route) = self.routes.iter().find(|route| route.pattern == model) else {
-                node.unknown(
-                    "model",
-                    model,
-                    self.routes.iter().map(|route| route.pattern.as_str()),
-                );
-                continue;
-            };
-            if seen.insert(alias.clone()) {
-                self.routes.push(Route {
-                    pattern: alias,
-                    ..route.clone()
-                });
-            }
-        }
-    }
+/// Headers of every request, the customary one of an organisation among them.
+fn headers(params: &HashMap<String, Node<'_>>) -> Vec<(String, Secret)> {
+    let extra = params.get("extra_headers").map(native::headers);
+    let organization = params.get("organization").and_then(Node::text);
+    let organization = organization.map(|id| ("openai-organization".into(), Secret::new(id)));
+    extra.into_iter().flatten().chain(organization).collect()
+}
+
+/// What the value of a variable must be that another path stands behind.
+fn remark_on_variables(url: &str) -> Option<String> {
+    let is_open = url.contains("${");
+    is_open.then(|| "the variable must hold no path".into())
 }
 
 /// `url` with `path` in place of what LiteLLM's users write below the host: nothing,

@@ -1,0 +1,376 @@
+//! What LiteLLM's settings say about groups of deployments: which is chosen, what
+//! follows on failures, and how long one waits.
+
+use std::collections::HashMap;
+
+use super::super::document::Node;
+use super::super::write::Origins;
+use super::super::{Attempts, Failure, Limits, Pick, Route, Target, Then};
+use super::flag;
+use crate::route;
+
+type Members<'d> = HashMap<String, Node<'d>>;
+
+/// One entry of `model_list`, and what its group chooses by.
+pub(super) struct Deployment {
+    name: String,
+    target: Target,
+    /// `weight`, `rpm`, `tpm`: the first that the group knows is its measure.
+    shares: [Option<f64>; 3],
+    order: Option<f64>,
+}
+
+impl Deployment {
+    pub(super) fn new(name: &str, target: Target, params: &Members<'_>) -> Self {
+        let number = |name: &str| params.get(name).and_then(Node::number);
+        if let Some(node) = params.get("weight")
+            && number("weight") == Some(0.0)
+        {
+            let help = "it has the smallest share; delete the deployment if it should have none";
+            node.warn("a weight of 0", Some(help.into()));
+        }
+        Self {
+            name: name.to_owned(),
+            target,
+            shares: ["weight", "rpm", "tpm"].map(number),
+            order: number("order"),
+        }
+    }
+}
+
+/// The strategy's way of choosing. LiteLLM's default draws by weight.
+pub(super) fn pick(router: &Members<'_>) -> Pick {
+    const STRATEGIES: [(&str, Pick); 3] = [
+        ("simple-shuffle", Pick::Weighted),
+        ("least-busy", Pick::LeastBusy),
+        ("latency-based-routing", Pick::Latency),
+    ];
+    let node = router.get("routing_strategy");
+    let Some((node, name)) = node.and_then(|node| Some((node, node.text()?))) else {
+        return Pick::Weighted;
+    };
+    let known = STRATEGIES.iter().find(|(known, _)| *known == name);
+    known.map_or_else(
+        || {
+            let help = "targets are drawn by weight, as with `simple-shuffle`";
+            node.warn(format!("no strategy `{name}` in Sluice"), Some(help.into()));
+            Pick::Weighted
+        },
+        |(_, pick)| *pick,
+    )
+}
+
+/// A route a group. One with `order` is tried in that order, others as `pick` says.
+pub(super) fn routes(deployments: Vec<Deployment>, pick: Pick) -> Vec<Route> {
+    let mut groups: Vec<(String, Vec<Deployment>)> = Vec::new();
+    for deployment in deployments {
+        match groups.iter_mut().find(|(name, _)| *name == deployment.name) {
+            Some((_, group)) => group.push(deployment),
+            None => groups.push((deployment.name.clone(), vec![deployment])),
+        }
+    }
+    let route = |(name, group)| route_of(name, group, pick);
+    groups.into_iter().map(route).collect()
+}
+
+fn route_of(name: String, mut group: Vec<Deployment>, pick: Pick) -> Route {
+    let is_ordered = group.iter().any(|deployment| deployment.order.is_some());
+    if is_ordered || group.len() == 1 {
+        let place = |deployment: &Deployment| deployment.order.unwrap_or(f64::INFINITY);
+        group.sort_by(|a, b| place(a).total_cmp(&place(b)));
+        let targets = group.into_iter().map(|deployment| deployment.target);
+        return Route::new(name, targets.collect());
+    }
+    let weights = weights(&group);
+    let weighted = |(deployment, weight): (Deployment, u32)| Target {
+        weight,
+        ..deployment.target
+    };
+    Route {
+        pick,
+        affinity: pick.affinity(),
+        ..Route::new(name, group.into_iter().zip(weights).map(weighted).collect())
+    }
+}
+
+/// Whole numbers in the proportion of the group's measure. A deployment that has
+/// none counts like the one with the least.
+fn weights(group: &[Deployment]) -> Vec<u32> {
+    /// Fractions are kept to this part.
+    const PARTS: f64 = 1000.0;
+    let measure = (0..3).find(|i| group.iter().any(|one| one.shares[*i].is_some()));
+    let Some(measure) = measure else {
+        return vec![1; group.len()];
+    };
+    let shares = group.iter().map(|one| one.shares[measure]);
+    let shares = shares.map(|share| share.filter(|share| *share > 0.0));
+    let least = shares.clone().flatten().fold(f64::INFINITY, f64::min);
+    let least = if least.is_finite() { least } else { 1.0 };
+    let shares: Vec<f64> = shares.map(|share| share.unwrap_or(least)).collect();
+    let is_whole = shares.iter().all(|share| share.fract() == 0.0);
+    let parts = if is_whole { 1.0 } else { PARTS };
+    let wholes: Vec<u64> = shares
+        .iter()
+        .map(|share| ((share * parts).round() as u64).max(1))
+        .collect();
+    let divisor = wholes.iter().copied().fold(0, common_divisor).max(1);
+    let weight = |whole: u64| u32::try_from(whole / divisor).unwrap_or(u32::MAX);
+    wholes.into_iter().map(weight).collect()
+}
+
+fn common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
+}
+
+/// The routes, as fallbacks and aliases are added.
+pub(super) struct Routing {
+    pub(super) routes: Vec<Route>,
+    pub(super) origins: Origins,
+}
+
+/// A list of names in a route.
+type Names = fn(&mut Route) -> &mut Vec<String>;
+
+impl Routing {
+    /// The four kinds of fallbacks; the router's settings go before LiteLLM's.
+    pub(super) fn fallbacks(
+        &mut self,
+        router: &Members<'_>,
+        settings: &Members<'_>,
+        aliases: &[(String, Node<'_>)],
+    ) {
+        let kinds: [(&str, Names); 3] = [
+            ("fallbacks", |route| &mut route.fallbacks),
+            ("context_window_fallbacks", |route| &mut route.on_overflow),
+            ("content_policy_fallbacks", |route| {
+                &mut route.on_content_policy
+            }),
+        ];
+        for (kind, names) in kinds {
+            if let Some(node) = router.get(kind).or(settings.get(kind)) {
+                self.fallbacks_of(node, names, aliases);
+            }
+        }
+        let default = router.get("default_fallbacks");
+        if let Some(node) = default.or(settings.get("default_fallbacks")) {
+            let names = self.known(node, aliases);
+            self.default_fallbacks(&names, |route| &mut route.fallbacks);
+        }
+    }
+
+    /// `[{ group: [name, ...] }, ...]`; the group `*` is all that have none.
+    fn fallbacks_of(&mut self, node: &Node<'_>, list: Names, aliases: &[(String, Node<'_>)]) {
+        let mut of_all = Vec::new();
+        for (group, node) in node.list().iter().flat_map(Node::members) {
+            let names = self.known(&node, aliases);
+            let known = self.routes.iter().position(|route| route.pattern == group);
+            match known {
+                Some(known) => {
+                    *list(&mut self.routes[known]) = names;
+                    self.origins.note(format!("models.{group}"), node.origin());
+                }
+                None if group == "*" => of_all = names,
+                None if self.is_known(&group, aliases) => {
+                    let help = "name the entry of `model_list` that it is part of";
+                    node.warn(
+                        format!("`{group}` has no entry of its own, so this has no effect"),
+                        Some(help.into()),
+                    );
+                }
+                None => {
+                    let known = self.routes.iter().map(|route| route.pattern.as_str());
+                    node.unknown("model", &group, known);
+                }
+            }
+        }
+        self.default_fallbacks(&of_all, list);
+    }
+
+    fn default_fallbacks(&mut self, names: &[String], list: Names) {
+        for route in &mut self.routes {
+            let pattern = route.pattern.clone();
+            let others = names.iter().filter(|name| **name != pattern);
+            let own = list(route);
+            if own.is_empty() {
+                own.extend(others.cloned());
+            }
+        }
+    }
+
+    /// The names that a model answers to; the others are reported.
+    fn known(&self, node: &Node<'_>, aliases: &[(String, Node<'_>)]) -> Vec<String> {
+        let nodes = match node.value().is_string() {
+            true => vec![node.clone()],
+            false => node.list(),
+        };
+        let name = |node: &Node<'_>| {
+            let name = node.text()?;
+            if !self.is_known(name, aliases) {
+                let known = self.routes.iter().map(|route| route.pattern.as_str());
+                node.unknown("model", name, known);
+            }
+            Some(name.to_owned())
+        };
+        nodes.iter().filter_map(name).collect()
+    }
+
+    fn is_known(&self, name: &str, aliases: &[(String, Node<'_>)]) -> bool {
+        let mut routes = self.routes.iter();
+        routes.any(|route| route::matches(&route.pattern, name))
+            || aliases.iter().any(|(alias, _)| alias == name)
+    }
+
+    /// `alias: model`, or `alias: { model: ..., hidden: ... }`.
+    pub(super) fn aliases(&mut self, aliases: &[(String, Node<'_>)]) {
+        for (alias, node) in aliases {
+            let named = match node.value().is_mapping() {
+                true => node.object(&["model", "hidden"]).remove("model"),
+                false => Some(node.clone()),
+            };
+            let Some(model) = named.as_ref().and_then(Node::text) else {
+                continue;
+            };
+            let Some(route) = self.routes.iter().find(|route| route.pattern == model) else {
+                let known = self.routes.iter().map(|route| route.pattern.as_str());
+                node.unknown("model", model, known);
+                continue;
+            };
+            if !self.routes.iter().any(|route| route.pattern == *alias) {
+                self.origins.note(format!("models.{alias}"), node.origin());
+                self.routes.push(Route {
+                    pattern: alias.clone(),
+                    ..route.clone()
+                });
+            }
+        }
+    }
+}
+
+/// What the settings say of sizes and times.
+pub(super) fn limits(
+    general: &Members<'_>,
+    router: &Members<'_>,
+    settings: &Members<'_>,
+    origins: &mut Origins,
+) -> Limits {
+    let mut limits = Limits::default();
+    let whole = |node: &Node<'_>| Some(usize::try_from(node.count(1)?).unwrap_or(usize::MAX));
+    if let Some(node) = general.get("max_request_size_mb")
+        && let Some(megabytes) = whole(node)
+    {
+        limits.body_bytes_max = megabytes.saturating_mul(1 << 20);
+        origins.note("limits.body_bytes_max", node.origin());
+    }
+    if let Some(node) = general.get("global_max_parallel_requests")
+        && let Some(most) = whole(node)
+    {
+        limits.calls_max = most;
+        origins.note("limits.calls_max", node.origin());
+    }
+    // It is one for reading: for the first byte, and for each silence after it.
+    let timeout = router.get("timeout").or(settings.get("request_timeout"));
+    if let Some(node) = timeout
+        && let Some(ms) = milliseconds(node)
+    {
+        limits.first_byte_timeout_ms = ms;
+        limits.idle_timeout_ms = limits.idle_timeout_ms.min(ms);
+        origins.note("limits.first_byte_timeout_ms", node.origin());
+    }
+    let pings = [
+        "anthropic_sse_ping_interval_seconds",
+        "sse_keepalive_ping_interval_seconds",
+        "sse_keepalive_interval_seconds",
+    ];
+    if let Some(node) = pings.iter().find_map(|name| settings.get(*name))
+        && let Some(ms) = milliseconds(node)
+    {
+        limits.ping_interval_ms = ms;
+        origins.note("limits.ping_interval_ms", node.origin());
+    }
+    limits
+}
+
+/// Seconds, perhaps parts of them, as whole milliseconds from 1.
+fn milliseconds(node: &Node<'_>) -> Option<u64> {
+    let seconds = node.number()?;
+    Some(((seconds * 1000.0).round() as u64).max(1))
+}
+
+/// What the settings say of trying again.
+pub(super) fn attempts(
+    router: &Members<'_>,
+    settings: &Members<'_>,
+    origins: &mut Origins,
+) -> Attempts {
+    let mut attempts = Attempts::default();
+    let setting = |name: &str| router.get(name).or(settings.get(name));
+    let small = |node: &Node<'_>| Some(u32::try_from(node.count(0)?).unwrap_or(u32::MAX));
+    if let Some(node) = setting("num_retries")
+        && let Some(retries) = small(node)
+    {
+        attempts.retries = retries;
+        origins.note("attempts.retries", node.origin());
+    }
+    // So many may fail; ours counts the one that is too many.
+    if let Some(node) = setting("allowed_fails")
+        && let Some(allowed) = small(node)
+    {
+        attempts.failures_max = allowed.saturating_add(1);
+        origins.note("attempts.failures_max", node.origin());
+    }
+    if let Some(node) = router.get("cooldown_time")
+        && let Some(ms) = milliseconds(node)
+    {
+        attempts.cooldown_ms = ms;
+        attempts.cooldown_ms_max = attempts.cooldown_ms_max.max(ms);
+        origins.note("attempts.cooldown_ms", node.origin());
+    }
+    if flag(router.get("disable_cooldowns")) {
+        (attempts.cooldown_ms, attempts.cooldown_ms_max) = (0, 0);
+        origins.note("attempts.cooldown_ms", "disable_cooldowns");
+    }
+    if let Some(node) = router.get("retry_policy") {
+        retry_policy(node, &mut attempts);
+        origins.note("attempts.on", node.origin());
+    }
+    attempts
+}
+
+/// Retries by LiteLLM's kinds of errors: whether there are any is a row of the
+/// policy; how many there are is one number for all.
+fn retry_policy(node: &Node<'_>, attempts: &mut Attempts) {
+    const KINDS: [(&str, &[Failure]); 6] = [
+        ("AuthenticationErrorRetries", &[Failure::Status(401)]),
+        ("BadRequestErrorRetries", &[Failure::Status(400)]),
+        (
+            "ContentPolicyViolationErrorRetries",
+            &[Failure::ContentPolicy],
+        ),
+        (
+            "InternalServerErrorRetries",
+            &[Failure::Status(500), Failure::Status(503)],
+        ),
+        ("RateLimitErrorRetries", &[Failure::Status(429)]),
+        (
+            "TimeoutErrorRetries",
+            &[Failure::Timeout, Failure::Status(408)],
+        ),
+    ];
+    let written = node.object(&KINDS.map(|(name, _)| name));
+    for (name, failures) in KINDS {
+        let Some(node) = written.get(name) else {
+            continue;
+        };
+        let Some(retries) = node.count(0) else {
+            continue;
+        };
+        let then = if retries > 0 { Then::Retry } else { Then::Next };
+        for failure in failures {
+            attempts.policy.go_on(*failure, then);
+        }
+        if retries > 0 && retries != u64::from(attempts.retries) {
+            let help = format!("`num_retries` holds for all: {}", attempts.retries);
+            node.warn("retries are not counted by kind", Some(help));
+        }
+    }
+}
