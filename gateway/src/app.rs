@@ -11,14 +11,15 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::accounts::Accounts;
 use crate::config::watch::{Watcher, fingerprint};
-use crate::config::{self, Diagnostic, Loaded, Severity};
+use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine, HookInfo};
 use crate::kv::Stores;
 use crate::lessons::Lessons;
 use crate::snapshot::{Current, Snapshot};
-use crate::upstream::{Client, Endpoint};
+use crate::upstream::{self, Endpoint};
 use crate::{demo, server};
 
 /// How often in a row a build is repeated because its files changed meanwhile.
@@ -116,7 +117,7 @@ impl App {
             generation: 1,
             ..ReloadState::default()
         });
-        let watcher = Watcher::new(&watched, snapshot.config.hooks.kv.store.path());
+        let watcher = Watcher::new(&watched, &snapshot.config.store_files());
         let current = Arc::new(Current::new(snapshot));
 
         let (stop, stopped) = oneshot::channel();
@@ -164,6 +165,7 @@ pub(crate) struct Builder {
     source: Source,
     overrides: Overrides,
     engine: Arc<Engine>,
+    stores: Stores,
     demo: Option<SocketAddr>,
 }
 
@@ -174,12 +176,14 @@ impl Builder {
             Source::Embedded => Some(demo::start().await.map_err(StartError::Demo)?),
             Source::File(_) => None,
         };
-        let engine = Engine::new(Stores::default())
-            .map_err(|error| StartError::Engine(error.to_string()))?;
+        let stores = Stores::default();
+        let engine =
+            Engine::new(stores.clone()).map_err(|error| StartError::Engine(error.to_string()))?;
         Ok(Self {
             source,
             overrides,
             engine,
+            stores,
             demo,
         })
     }
@@ -187,8 +191,9 @@ impl Builder {
     /// What builds from `source` for nobody to call.
     fn uncalled(source: Source, overrides: Overrides) -> Result<Self, StartError> {
         // A store may be in use by the gateway that runs.
-        let engine = Engine::new(Stores::rehearsal())
-            .map_err(|error| StartError::Engine(error.to_string()))?;
+        let stores = Stores::rehearsal();
+        let engine =
+            Engine::new(stores.clone()).map_err(|error| StartError::Engine(error.to_string()))?;
         // Nobody calls the demo's upstream; any address will do.
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
         let demo = matches!(source, Source::Embedded).then_some(nowhere);
@@ -196,6 +201,7 @@ impl Builder {
             source,
             overrides,
             engine,
+            stores,
             demo,
         })
     }
@@ -219,18 +225,20 @@ impl Builder {
             .filter(|old| old.config.limits.connect_timeout_ms == config.limits.connect_timeout_ms);
         let client = match reusable {
             Some(old) => old.client.clone(),
-            None => Client::new(&config.limits).map_err(|why| vec![no_client(&why)])?,
+            None => upstream::Client::new(&config.limits).map_err(|why| vec![no_client(&why)])?,
         };
         let endpoints = config.upstreams.iter().map(|upstream| {
             let endpoint = Endpoint::new(upstream);
             endpoint.ok_or_else(|| vec![no_endpoint(&upstream.name, &upstream.base_url)])
         });
         let endpoints = endpoints.collect::<Result<_, _>>()?;
+        let accounts = self.accounts(&config)?;
         let generation = previous.map_or(1, |old| old.generation + 1);
         let notes = diagnostics.into_iter().chain(notes).collect();
         Ok((
             Snapshot {
                 generation,
+                accounts,
                 gates: Gates::new(&config, previous.map(|old| &old.gates)),
                 config,
                 hooks,
@@ -241,6 +249,19 @@ impl Builder {
             },
             notes,
         ))
+    }
+
+    /// The books of what keys use up. Where no key has a limit there is no store to open.
+    fn accounts(&self, config: &Config) -> Result<Accounts, Vec<Diagnostic>> {
+        let has_limits = |client: &Arc<Client>| client.has_limits();
+        if !config.keys.list().iter().any(has_limits) {
+            return Ok(Accounts::default());
+        }
+        let state = &config.state;
+        let store = self.stores.open(&state.store);
+        let store = store.map_err(|why| vec![unplaced(&state.place, why)])?;
+        let metrics = self.engine.services.metrics.clone();
+        Ok(Accounts::new(store, state.on_failure, metrics))
     }
 
     /// The configuration, with what the command line says over it.
@@ -271,6 +292,7 @@ impl Builder {
         file.into_iter()
             .chain(snapshot.config.hooks.folder.clone())
             .chain(snapshot.config.providers.clone())
+            .chain(snapshot.config.keys_file.clone())
             .chain(snapshot.config.hooks.lock.clone())
             .collect()
     }
@@ -386,7 +408,7 @@ async fn reload(
             Ok((snapshot, _)) => &snapshot.config,
             Err(_) => &old.config,
         };
-        watcher = Watcher::new(&attempt.watched, apart.hooks.kv.store.path());
+        watcher = Watcher::new(&attempt.watched, &apart.store_files());
         seen = attempt.seen;
         match attempt.built {
             Ok((snapshot, notes)) => {
@@ -485,8 +507,16 @@ fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
         let state = format!("{}{}", store.name(), place.unwrap_or_default());
         vec![("kv".to_owned(), state)]
     };
+    let keys = |snapshot: &Snapshot| {
+        let named = snapshot.config.keys.list().iter();
+        let named = named.filter(|client| !client.name.is_empty());
+        named
+            .map(|client| (client.name.clone(), client.terms()))
+            .collect::<Vec<_>>()
+    };
     let mut lines = difference("model", &models(old), &models(new));
     lines.extend(difference("store", &store(old), &store(new)));
+    lines.extend(difference("key", &keys(old), &keys(new)));
     lines.extend(difference("hook", &hooks(old), &hooks(new)));
     lines
 }

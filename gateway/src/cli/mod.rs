@@ -2,6 +2,7 @@
 
 mod check;
 pub mod hook;
+pub mod keys;
 pub mod replay;
 mod serve;
 
@@ -66,6 +67,9 @@ enum Command {
     /// Make, build, try, list and lock hooks.
     #[command(subcommand)]
     Hook(hook::Command),
+    /// Make, list and revoke keys for clients.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Show what a chain of hooks changes in a captured call, offline.
     Replay(replay::Arguments),
 }
@@ -83,6 +87,7 @@ pub fn run() -> ExitCode {
             check::run(config.as_deref(), Overrides { listen, hooks })
         }
         Command::Hook(command) => hook::print(hook::run(command)),
+        Command::Keys(command) => hook::print(keys::run(command)),
         Command::Replay(arguments) => hook::print(arguments.run()),
     }
 }

@@ -143,6 +143,11 @@ impl<'d> Node<'d> {
         self.error(format!("no {what} named `{name}`"), help);
     }
 
+    /// The line that it begins at.
+    pub(super) fn line(&self) -> Option<usize> {
+        self.document.line(&self.path)
+    }
+
     /// `sluice.yaml:12: hooks.chain[0]`
     pub(super) fn place(&self) -> String {
         let file = &self.document.file;
@@ -178,6 +183,17 @@ impl<'d> Node<'d> {
                 None
             }
         }
+    }
+
+    /// A number from 0; reported if it is something else.
+    pub(super) fn number(&self) -> Option<f64> {
+        let written = self.value.as_f64();
+        let number = written.or_else(|| self.value.as_str()?.parse().ok());
+        let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+        if number.is_none() {
+            self.mismatch("a number from 0");
+        }
+        number
     }
 
     /// `true` or `false`; reported if it is something else.

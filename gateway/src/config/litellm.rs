@@ -14,7 +14,8 @@ use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
 use super::{
-    Attempts, Config, HookEntry, Hooks, Kv, Limits, Match, Models, Route, Target, Upstream,
+    Attempts, Config, HookEntry, Hooks, Kv, Limits, Match, Models, Prices, Route, State, Target,
+    Upstream,
 };
 use crate::provider::Dialect;
 use crate::secret::Secret;
@@ -287,7 +288,10 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         .filter(|key| !key.is_empty());
     Config {
         listen: super::LISTEN,
-        keys: key.map(Secret::new).into_iter().collect(),
+        keys: key.map(super::Keys::of_one).unwrap_or_default(),
+        keys_file: None,
+        prices: Prices::default(),
+        state: State::default(),
         limits,
         attempts: Attempts::default(),
         upstreams: import.upstreams,
