@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
+use serde::Serialize;
 
 use crate::config::{Amount, Client, NANO_USD, OnStoreFailure, Period};
 use crate::error::Error;
@@ -23,8 +24,9 @@ use crate::metrics::Metrics;
 
 use calendar::ends_in;
 
-/// Before every counter's key: a store may be shared with others.
-const NAMESPACE: &str = "clients";
+/// Before every counter's key. A server may be shared with hooks, whose keys begin with
+/// their names, and with a slash none does.
+const NAMESPACE: &str = "/clients";
 
 /// How long a counter is kept after its time, in ms: calls that began in it may end
 /// later. The longest lasts an hour unless the operator says otherwise.
@@ -83,7 +85,54 @@ impl Accounts {
     }
 }
 
+/// One limit of a key, and what is taken of it, running calls included.
+#[derive(Debug, Serialize)]
+pub struct Taken {
+    /// The setting.
+    pub limit: &'static str,
+    /// `requests`, `tokens` or `usd`.
+    pub unit: &'static str,
+    /// So much is allowed.
+    pub max: f64,
+    /// So much is taken; none if the store does not say.
+    pub taken: Option<f64>,
+    /// When it begins anew, in seconds; none if never.
+    pub renewed_in_s: Option<u64>,
+}
+
+impl Accounts {
+    /// What is taken of the limits of `client`.
+    pub async fn report(&self, client: &Client, now: SystemTime) -> Vec<Taken> {
+        let Some(books) = &self.0 else {
+            return Vec::new();
+        };
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let charges = charges(client, Use::default(), since);
+        let reports = charges.iter().map(|charge| books.taken(charge));
+        join_all(reports).await
+    }
+}
+
 impl Books {
+    async fn taken(&self, charge: &Charge) -> Taken {
+        let count = |value: Option<Vec<u8>>| match value {
+            None => Some(0),
+            Some(value) => String::from_utf8(value).ok()?.parse::<i64>().ok(),
+        };
+        let value = self.store.get(&charge.key).await.ok();
+        let (unit, one) = match charge.unit {
+            Unit::NanoUsd => ("usd", NANO_USD),
+            unit => (unit.name(), 1.0),
+        };
+        Taken {
+            limit: charge.name(),
+            unit,
+            max: charge.limit as f64 / one,
+            taken: value.and_then(count).map(|count| count as f64 / one),
+            renewed_in_s: charge.renewed_in.map(|time| time.as_secs()),
+        }
+    }
+
     async fn reserve(
         self: Arc<Self>,
         client: &Client,
@@ -373,8 +422,8 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(86_400 * 3 + 50);
         let reserve = |need: u64| books.clone().reserve(&client, tokens(need), now);
         let (day, minute) = (
-            "clients/ann/tokens/day/3",
-            "clients/ann/requests/minute/4320",
+            "/clients/ann/tokens/day/3",
+            "/clients/ann/requests/minute/4320",
         );
 
         let first = reserve(60).await.expect("within the budget");

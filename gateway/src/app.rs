@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::accounts::Accounts;
 use crate::config::watch::{Watcher, fingerprint};
-use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
+use crate::config::{self, Client, Config, Diagnostic, KvStore, Loaded, Severity};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine, HookInfo};
 use crate::kv::Stores;
@@ -165,6 +165,7 @@ pub(crate) struct Builder {
     source: Source,
     overrides: Overrides,
     engine: Arc<Engine>,
+    /// Those of the gateway itself: what hooks fill must not be what keys are counted in.
     stores: Stores,
     demo: Option<SocketAddr>,
 }
@@ -176,14 +177,13 @@ impl Builder {
             Source::Embedded => Some(demo::start().await.map_err(StartError::Demo)?),
             Source::File(_) => None,
         };
-        let stores = Stores::default();
-        let engine =
-            Engine::new(stores.clone()).map_err(|error| StartError::Engine(error.to_string()))?;
+        let engine = Engine::new(Stores::default())
+            .map_err(|error| StartError::Engine(error.to_string()))?;
         Ok(Self {
             source,
             overrides,
             engine,
-            stores,
+            stores: Stores::default(),
             demo,
         })
     }
@@ -191,9 +191,8 @@ impl Builder {
     /// What builds from `source` for nobody to call.
     fn uncalled(source: Source, overrides: Overrides) -> Result<Self, StartError> {
         // A store may be in use by the gateway that runs.
-        let stores = Stores::rehearsal();
-        let engine =
-            Engine::new(stores.clone()).map_err(|error| StartError::Engine(error.to_string()))?;
+        let engine = Engine::new(Stores::rehearsal())
+            .map_err(|error| StartError::Engine(error.to_string()))?;
         // Nobody calls the demo's upstream; any address will do.
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
         let demo = matches!(source, Source::Embedded).then_some(nowhere);
@@ -201,7 +200,7 @@ impl Builder {
             source,
             overrides,
             engine,
-            stores,
+            stores: Stores::rehearsal(),
             demo,
         })
     }
@@ -500,12 +499,19 @@ fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
             .map(described)
             .collect::<Vec<_>>()
     };
-    let store = |snapshot: &Snapshot| {
-        let store = &snapshot.config.hooks.kv.store;
-        // A server's address may hold a password.
-        let place = store.path().map(|path| format!(" {}", path.display()));
-        let state = format!("{}{}", store.name(), place.unwrap_or_default());
-        vec![("kv".to_owned(), state)]
+    let stores = |snapshot: &Snapshot| {
+        let config = &snapshot.config;
+        let stores = [
+            ("kv", &config.hooks.kv.store),
+            ("state", &config.state.store),
+        ];
+        let described = |(name, store): (&str, &KvStore)| {
+            // A server's address may hold a password.
+            let place = store.path().map(|path| format!(" {}", path.display()));
+            let state = format!("{}{}", store.name(), place.unwrap_or_default());
+            (name.to_owned(), state)
+        };
+        stores.map(described)
     };
     let keys = |snapshot: &Snapshot| {
         let named = snapshot.config.keys.list().iter();
@@ -515,7 +521,7 @@ fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
             .collect::<Vec<_>>()
     };
     let mut lines = difference("model", &models(old), &models(new));
-    lines.extend(difference("store", &store(old), &store(new)));
+    lines.extend(difference("store", &stores(old), &stores(new)));
     lines.extend(difference("key", &keys(old), &keys(new)));
     lines.extend(difference("hook", &hooks(old), &hooks(new)));
     lines

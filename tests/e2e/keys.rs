@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use sluice::cli::keys::{self, Command};
 use sluice_tests::guests::GUEST_STAGES;
-use sluice_tests::{Answer, FakeUpstream, TestGateway, chunk};
+use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk};
 
 /// The endpoints of both dialects.
 const ENDPOINTS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
@@ -42,6 +42,34 @@ async fn ask_until(gateway: &TestGateway, key: &str, stream: bool, status: u16) 
 /// what is around it) and takes 10, so that the second is beyond it.
 const ONE_CALL: &str =
     "keys: [ { name: ann, key: sk-ann, budget: { tokens: 1013, per: total } } ]\n";
+
+/// The same, so that the second is beyond it as soon as 8 tokens are taken.
+const FULL_FROM_8: &str =
+    "keys: [ { name: ann, key: sk-ann, budget: { tokens: 1012, per: total } } ]\n";
+
+/// The tokens that are taken, as the refusal of one more call says.
+async fn taken(gateway: &TestGateway, stream: bool) -> String {
+    let answer = ask(gateway, ENDPOINTS[0], "sk-ann", "m", stream).await;
+    assert_eq!(answer.status, 429);
+    let body = answer.json();
+    let said = body["error"]["message"].as_str().expect("a message");
+    let (_, said) = said.split_once("(`budget`): ").expect("whose limit it is");
+    said.split(' ').next().expect("a number").to_owned()
+}
+
+/// What is taken once it is no longer `before`: what ended is settled aside.
+async fn taken_after(gateway: &TestGateway, stream: bool, before: &str) -> String {
+    let asking = async {
+        loop {
+            let taken = taken(gateway, stream).await;
+            if taken != before {
+                return taken;
+            }
+        }
+    };
+    let taken = tokio::time::timeout(PATIENCE, asking).await;
+    taken.unwrap_or_else(|_| panic!("for ever {before}"))
+}
 
 #[tokio::test]
 async fn a_key_is_for_its_models() {
@@ -198,7 +226,7 @@ async fn a_budget_is_settled_by_what_was_used() {
 #[tokio::test]
 async fn a_running_call_holds_what_it_may_take_until_its_client_leaves() {
     let (upstream, speaker) = FakeUpstream::live().await;
-    let gateway = TestGateway::start(&upstream.config(ONE_CALL)).await;
+    let gateway = TestGateway::start(&upstream.config(FULL_FROM_8)).await;
     let body = json!({ "model": "m", "max_tokens": 1000, "stream": true,
         "messages": [{ "role": "user", "content": "hi" }] });
     let client = reqwest::Client::builder()
@@ -215,20 +243,46 @@ async fn a_running_call_holds_what_it_may_take_until_its_client_leaves() {
             break;
         }
     }
-    let answer = ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true).await;
-    assert_eq!(answer.status, 429);
+    assert_eq!(taken(&gateway, true).await, "1005");
     drop(running);
     speaker.left().await;
-    // 8 + 1005 is just within it, and 18 + 1005 is not.
-    ask_until(&gateway, "sk-ann", true, 200).await;
-    let answer = ask_until(&gateway, "sk-ann", true, 429).await;
-    assert!(answer.json()["error"]["message"].is_string());
+    assert_eq!(taken_after(&gateway, true, "1005").await, "8");
+}
+
+#[tokio::test]
+async fn where_the_upstream_does_not_count_the_gateway_does() {
+    let uncounted = json!({ "choices": [{ "index": 0, "finish_reason": "stop",
+        "message": { "role": "assistant", "content": "twelve bytes" } }] });
+    let upstream = FakeUpstream::start(move |request| {
+        if request.json()["stream"] == true {
+            let said = chunk(&json!({ "content": "twelve bytes" }));
+            Script::Pieces(vec![said, "data: [DONE]\n\n".into()])
+        } else {
+            Script::json(&uncounted)
+        }
+    })
+    .await;
+    for stream in [false, true] {
+        let gateway = TestGateway::start(&upstream.config(FULL_FROM_8)).await;
+        let answer = ask(&gateway, ENDPOINTS[0], "sk-ann", "m", stream).await;
+        // What the client is shown is what its key pays.
+        let usage = &answer.message()["usage"];
+        let parts = ["input_tokens", "output_tokens"].iter();
+        let shown: u64 = parts
+            .map(|part| usage[part].as_u64().expect("a count"))
+            .sum();
+        let taken = taken_after(&gateway, stream, "1005").await;
+        assert_eq!(
+            (taken, usage["output_tokens"].clone()),
+            (shown.to_string(), json!(3))
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_call_that_fails_takes_nothing() {
     let upstream = FakeUpstream::start(|_| {
-        sluice_tests::Script::Whole(
+        Script::Whole(
             400,
             Vec::new(),
             json!({ "error": { "message": "no" } }).to_string(),
@@ -248,7 +302,7 @@ async fn money_is_counted_by_the_target_s_price() {
     let upstream = FakeUpstream::saying("ok").await;
     // A dollar a token of the answer: 1000 reserved, 3 taken.
     let gateway = TestGateway::start(&upstream.config(
-        "keys: [ { name: ann, key: sk-ann, budget: { usd: 1003, per: month } } ]
+        "keys: [ sk-any, { name: ann, key: sk-ann, budget: { usd: 1003, per: month } } ]
 prices: { \"up/*\": { input: 0, output: 1000000 }, \"*\": { input: 9, output: 9 } }
 state: { store: memory }
 ",
@@ -266,6 +320,28 @@ state: { store: memory }
     // Nobody waits for next month with a request in hand.
     assert_ne!(answer.header("retry-after"), "");
     assert_eq!(answer.header("x-should-retry"), "false");
+    let admin = [("x-api-key", "sk-any")];
+    let settled = async {
+        loop {
+            let client = gateway.client();
+            let report = client.request("GET", "/admin/keys", &admin).await.json();
+            if report[0]["limits"][0]["taken"] == 6.0 {
+                return report;
+            }
+        }
+    };
+    let report = tokio::time::timeout(PATIENCE, settled)
+        .await
+        .expect("settled");
+    let limit = &report[0]["limits"][0];
+    assert_eq!(
+        (&report[0]["name"], &limit["unit"]),
+        (&json!("ann"), &json!("usd"))
+    );
+    assert_eq!(
+        (&limit["limit"], &limit["max"]),
+        (&json!("budget"), &json!(1003.0))
+    );
 }
 
 #[tokio::test]
@@ -376,7 +452,7 @@ async fn what_tells_of_others_is_an_operator_s() {
         "keys: [ sk-any, { name: ann, key: sk-ann }, { name: ops, key: sk-ops, admin: true } ]\n",
     ))
     .await;
-    for path in ["/metrics", "/admin/hooks", "/admin/targets"] {
+    for path in ["/metrics", "/admin/hooks", "/admin/keys", "/admin/targets"] {
         for (key, status) in [("sk-any", 200), ("sk-ann", 403), ("sk-ops", 200), ("", 401)] {
             let headers = [("x-api-key", key)];
             let answer = gateway.client().request("GET", path, &headers).await;

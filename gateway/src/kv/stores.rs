@@ -8,12 +8,12 @@ use super::disk::File;
 use super::{Disk, Memory, Redis, Store};
 use crate::config::{KV_MEMORY_BYTES_MAX, KvStore};
 
-/// The stores that are open; a clone has the same ones.
-#[derive(Clone, Debug, Default)]
+/// The stores that are open.
+#[derive(Debug, Default)]
 pub struct Stores {
     /// Nothing outside the process is touched: memory stands in for every store.
     is_rehearsal: bool,
-    open: Arc<Mutex<Open>>,
+    open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]

@@ -41,6 +41,7 @@ pub fn router(current: Arc<Current>, metrics: Metrics) -> Router {
         .nest("/v1/v1", api)
         .route("/metrics", get(metrics::show))
         .route("/admin/hooks", get(admin::hooks))
+        .route("/admin/keys", get(admin::keys))
         .route("/admin/targets", get(admin::targets))
         .fallback(access::unknown_endpoint)
         .method_not_allowed_fallback(access::wrong_method)
