@@ -115,6 +115,8 @@ struct Delivery {
     /// It ended before that, since a policy forbade it.
     refused: bool,
     usage: Option<Usage>,
+    /// What was said so far, in bytes.
+    content_bytes: u64,
     /// The error that came, if one did: kind and message.
     failure: Option<(String, String)>,
 }
@@ -162,6 +164,7 @@ impl Answer {
                 ended: false,
                 refused: false,
                 usage: None,
+                content_bytes: 0,
                 failure: None,
             },
             world: terms.world,
@@ -231,6 +234,8 @@ impl Answer {
         stream::unfold((self, call), |(mut answer, mut call)| async move {
             let bytes = answer.next(&mut call).await?;
             call.first_byte();
+            // The client may leave, and has had so much.
+            call.answer_bytes = answer.delivery.content_bytes;
             Some((bytes, (answer, call)))
         })
         .boxed()
@@ -408,6 +413,7 @@ impl Answer {
             call.losses.append(encoder.take_losses());
         }
         call.usage = self.delivery.usage.clone();
+        call.answer_bytes = self.delivery.content_bytes;
     }
 
     /// What the answer's end says of its target: what hooks did is not its fault.
@@ -526,7 +532,10 @@ impl Delivery {
             Event::BlockStart { block, .. } => {
                 self.said |= !matches!(block, BlockStart::Text | BlockStart::Thinking);
             }
-            Event::Delta { .. } => (self.begun, self.said) = (true, true),
+            Event::Delta { delta, .. } => {
+                self.content_bytes += delta.content_bytes();
+                (self.begun, self.said) = (true, true);
+            }
             Event::BlockStop { .. } => self.begun = true,
             Event::Stop(stop) => {
                 self.refused = !self.said && stop.reason == StopReason::Refusal;

@@ -13,15 +13,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::accounts::Accounts;
 use crate::config::watch::{Watcher, fingerprint};
-use crate::config::{self, Diagnostic, Loaded, Severity};
+use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine};
 use crate::kv::Stores;
 use crate::lessons::Lessons;
 pub use crate::snapshot::ReloadState;
 use crate::snapshot::{Current, Refusal, Snapshot};
-use crate::upstream::{Client, Endpoint};
+use crate::upstream::{self, Endpoint};
 use crate::{demo, server};
 
 /// How often in a row a build is repeated because its files changed meanwhile.
@@ -108,7 +109,7 @@ impl App {
         let first = ReloadState::first(builder.digest());
         let (report, reloads) = watch::channel(first);
         let demand = Arc::new(Notify::new());
-        let watcher = Watcher::new(&watched, snapshot.config.hooks.kv.store.path());
+        let watcher = Watcher::new(&watched, &snapshot.config.store_files());
         let current = Arc::new(Current::new(snapshot));
 
         let (stop, stopped) = oneshot::channel();
@@ -170,6 +171,8 @@ pub(crate) struct Builder {
     source: Source,
     overrides: Overrides,
     engine: Arc<Engine>,
+    /// Those of the gateway itself: what hooks fill must not be what keys are counted in.
+    stores: Stores,
     demo: Option<SocketAddr>,
 }
 
@@ -186,6 +189,7 @@ impl Builder {
             source,
             overrides,
             engine,
+            stores: Stores::default(),
             demo,
         })
     }
@@ -202,6 +206,7 @@ impl Builder {
             source,
             overrides,
             engine,
+            stores: Stores::rehearsal(),
             demo,
         })
     }
@@ -225,18 +230,20 @@ impl Builder {
             .filter(|old| old.config.limits.connect_timeout_ms == config.limits.connect_timeout_ms);
         let client = match reusable {
             Some(old) => old.client.clone(),
-            None => Client::new(&config.limits).map_err(|why| vec![no_client(&why)])?,
+            None => upstream::Client::new(&config.limits).map_err(|why| vec![no_client(&why)])?,
         };
         let endpoints = config.upstreams.iter().map(|upstream| {
             let endpoint = Endpoint::new(upstream);
             endpoint.ok_or_else(|| vec![no_endpoint(&upstream.name, &upstream.base_url)])
         });
         let endpoints = endpoints.collect::<Result<_, _>>()?;
+        let accounts = self.accounts(&config)?;
         let generation = previous.map_or(1, |old| old.generation + 1);
         let notes = diagnostics.into_iter().chain(notes).collect();
         Ok((
             Snapshot {
                 generation,
+                accounts,
                 gates: Gates::new(&config, previous.map(|old| &old.gates)),
                 config,
                 hooks,
@@ -247,6 +254,19 @@ impl Builder {
             },
             notes,
         ))
+    }
+
+    /// The books of what keys use up. Where no key has a limit there is no store to open.
+    fn accounts(&self, config: &Config) -> Result<Accounts, Vec<Diagnostic>> {
+        let has_limits = |client: &Arc<Client>| client.has_limits();
+        if !config.keys.list().iter().any(has_limits) {
+            return Ok(Accounts::default());
+        }
+        let state = &config.state;
+        let store = self.stores.open(&state.store);
+        let store = store.map_err(|why| vec![unplaced(&state.place, why)])?;
+        let metrics = self.engine.services.metrics.clone();
+        Ok(Accounts::new(store, state.on_failure, metrics))
     }
 
     /// The configuration, with what the command line says over it.
@@ -289,6 +309,7 @@ impl Builder {
             .into_iter()
             .chain(snapshot.config.hooks.folder.clone())
             .chain(snapshot.config.providers.clone())
+            .chain(snapshot.config.keys_file.clone())
             .chain(snapshot.config.hooks.lock.clone())
             .collect()
     }
@@ -412,7 +433,7 @@ impl Reloader {
                 Ok((snapshot, _)) => &snapshot.config,
                 Err(_) => &old.config,
             };
-            self.watcher = Watcher::new(&attempt.watched, apart.hooks.kv.store.path());
+            self.watcher = Watcher::new(&attempt.watched, &apart.store_files());
             self.seen = Some(attempt.seen);
             self.settle(&old, attempt);
         }

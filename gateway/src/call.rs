@@ -1,13 +1,15 @@
 //! One call: what logs, headers and metrics show of it.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use serde_json::{Value, json};
-use sluice_codec::ir::{Losses, Usage};
+use sluice_codec::ir::{Losses, Usage, tokens_of};
 
-use crate::config::FOREVER;
+use crate::accounts::{Reservation, Use};
+use crate::config::{Client, FOREVER, NANO_USD, Price};
 use crate::error::Error;
 use crate::gate::Pass;
 use crate::health::Load;
@@ -26,6 +28,16 @@ pub struct Call {
     pub model: String,
     /// Whether the client wants a stream.
     pub stream: bool,
+    /// Who asks, if that is known.
+    pub client: Option<Arc<Client>>,
+    /// What was taken from that one's limits.
+    pub reservation: Option<Reservation>,
+    /// About so many tokens are in the prompt, where somebody wants to know.
+    pub prompt_guess: u64,
+    /// What the latest attempt's target costs, if that is known.
+    pub price: Option<Price>,
+    /// Text, reasoning and tool input of the answer so far, in bytes.
+    pub answer_bytes: u64,
     /// Size of the client's body, in bytes.
     pub request_bytes: usize,
     /// The entry of the configuration that it goes by, for the latest attempt.
@@ -78,6 +90,11 @@ impl Call {
             id: format!("req_{:016x}", fastrand::u64(..)),
             model: String::new(),
             stream: false,
+            client: None,
+            reservation: None,
+            prompt_guess: 0,
+            price: None,
+            answer_bytes: 0,
             request_bytes,
             route: None,
             target: None,
@@ -144,6 +161,39 @@ impl Call {
         header_list(failures.len(), failures.iter().map(String::as_str))
     }
 
+    /// The name of who asks; empty if it is not known.
+    pub fn client(&self) -> &str {
+        self.client.as_ref().map_or("", |client| &client.name)
+    }
+
+    /// What it took of its client's limits: as the upstream counted, and where that
+    /// does not say, or not yet, as far as the answer came.
+    fn spent(&self) -> Usage {
+        let counted = self.usage.clone().unwrap_or_default();
+        let is_whole = matches!(self.outcome, Outcome::Answered);
+        let prompt = counted.input + counted.cache_read + counted.cache_write;
+        let was_asked = self.attempts > 0 && matches!(self.outcome, Outcome::Abandoned);
+        let guess = match prompt == 0 && (was_asked || self.answer_bytes > 0) {
+            true => self.prompt_guess,
+            false => 0,
+        };
+        let output = match is_whole && counted.output > 0 {
+            true => counted.output,
+            false => counted.output.max(tokens_of(self.answer_bytes)),
+        };
+        Usage {
+            input: counted.input + guess,
+            output,
+            ..counted
+        }
+    }
+
+    /// What `spent` costs, if that is known.
+    fn usd(&self, spent: &Usage) -> Option<f64> {
+        let price = self.price?;
+        Some(price.of(spent) as f64 / NANO_USD)
+    }
+
     fn elapsed_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
     }
@@ -157,12 +207,21 @@ impl Drop for Call {
             Outcome::Failed { status, message } => ("failed", *status, message.as_str()),
         };
         let ms = self.elapsed_ms();
+        let spent = self.spent();
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(Use {
+                tokens: spent.input + spent.output + spent.cache_read + spent.cache_write,
+                nano_usd: self.price.map_or(0, |price| price.of(&spent)),
+            });
+        }
+        let usd = self.usd(&spent);
         let usage = self.usage.clone().unwrap_or_default();
         let edits = texts(self.session.edits()).join("; ");
         let failures = texts(self.session.failures()).join("; ");
         let shadow = texts(self.session.shadows()).join("; ");
         tracing::info!(
             call = %self.id,
+            client = self.client(),
             model = %self.model,
             stream = self.stream,
             route = self.route.as_deref().unwrap_or(""),
@@ -178,6 +237,7 @@ impl Drop for Call {
             input_tokens = usage.input,
             output_tokens = usage.output,
             cached_tokens = usage.cache_read,
+            usd,
             losses = self.losses_header().as_deref().unwrap_or(""),
             edits,
             hook_failures = failures,
@@ -185,7 +245,7 @@ impl Drop for Call {
             "Call finished."
         );
         if self.session.wants(Stage::Complete) {
-            let record = self.record(outcome, status, error, ms);
+            let record = self.record(outcome, status, error, ms, usd);
             std::mem::take(&mut self.session).complete(&record, status);
         }
     }
@@ -193,7 +253,7 @@ impl Drop for Call {
 
 impl Call {
     /// What `on-complete` hooks are shown.
-    fn record(&self, outcome: &str, status: u16, error: &str, ms: u64) -> Value {
+    fn record(&self, outcome: &str, status: u16, error: &str, ms: u64, usd: Option<f64>) -> Value {
         let losses = self.losses.listed().iter();
         let losses: Vec<_> = losses
             .map(|loss| json!({ "path": loss.path, "reason": loss.reason }))
@@ -211,7 +271,8 @@ impl Call {
             "route": self.route, "target": self.target, "attempts": self.attempts, "tried": self.tried, "generation": self.generation,
             "outcome": outcome, "status": status, "error": error,
             "ms": ms, "first_byte_ms": self.first_byte_ms,
-            "usage": usage, "losses": losses, "edits": texts(self.session.edits()),
+            "client": self.client.as_ref().map(|client| &client.name),
+            "usage": usage, "usd": usd, "losses": losses, "edits": texts(self.session.edits()),
             "shadow": texts(self.session.shadows()),
         })
     }

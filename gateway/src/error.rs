@@ -18,6 +18,11 @@ use crate::config::Failure;
 use crate::hook::{HookError, Refusal};
 use crate::provider::Accent;
 
+/// The longest time that a client is told to wait with its request in hand, in s: SDKs
+/// wait as long as they are told up to this, and then try at shorter intervals.
+/// <https://github.com/anthropics/anthropic-sdk-python> (`_calculate_retry_timeout`, seen 2026-11).
+const WAIT_SECONDS_MAX: u64 = 60;
+
 /// Who is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -250,6 +255,40 @@ impl Error {
                 format!("{what} has all the calls that it takes; try again in {seconds} s"),
             )
         }
+    }
+
+    /// A model that the client's key is not for. As vendors do, it is not there.
+    pub fn forbidden_model(model: &str, client: &str, allowed: &[String]) -> Self {
+        let allowed: Vec<_> = allowed.iter().map(|name| format!("`{name}`")).collect();
+        let message = format!(
+            "model `{model}` is not for key `{client}`; it may ask for {}",
+            allowed.join(", ")
+        );
+        Self::client(404, message)
+    }
+
+    /// A limit of the client's key is reached, for so long; none if it will not change.
+    pub fn limited(message: String, wait: Option<Duration>) -> Self {
+        let seconds = wait.map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64);
+        let headers = seconds.map(|seconds| {
+            let headers = [(RETRY_AFTER, HeaderValue::from(seconds))];
+            Box::new(HeaderMap::from_iter(headers))
+        });
+        let message = match seconds {
+            Some(seconds) => format!("{message}; it begins anew in {seconds} s"),
+            None => message,
+        };
+        Self {
+            hopeless: seconds.is_none_or(|seconds| seconds > WAIT_SECONDS_MAX),
+            headers,
+            ..Self::new(Origin::Gateway, 429, message)
+        }
+    }
+
+    /// The store that counts what keys use up fails, and nobody can tell what is left.
+    pub fn uncounted() -> Self {
+        let message = "the gateway cannot count calls at the moment, and refuses them (`state.on_store_failure`)";
+        Self::new(Origin::Gateway, 503, message)
     }
 
     /// A prompt of about `tokens` fits into no target's window.

@@ -5,7 +5,8 @@
 //!
 //! 1. [`server`] takes the HTTP request and checks who asks.
 //! 2. [`pipeline`] is the request path, top to bottom; it reads the world from a
-//!    [`snapshot`] and keeps the books in a [`call::Call`].
+//!    [`snapshot`] and keeps the books in a [`call::Call`]; what a key has used up is
+//!    in [`accounts`].
 //! 3. [`hook`] runs the WebAssembly hooks, [`route`] finds the targets.
 //! 4. [`upstream`] sends, and the `answer` module brings the answer back, event
 //!    by event; formats are the business of the crate `sluice-codec`.
@@ -14,6 +15,7 @@
 //! [`app`] puts it all together from a [`config`], and swaps the snapshot when
 //! files change. `ARCHITECTURE.md` beside this crate has the decisions.
 
+pub mod accounts;
 mod answer;
 pub mod app;
 pub mod call;

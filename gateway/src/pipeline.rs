@@ -1,7 +1,7 @@
 //! The request path, top to bottom.
 //!
 //! ```text
-//! decode ─▶ on-request ─▶ route ─▶ ┌ encode ─▶ on-upstream-request ─▶ send ┐ ─▶ answer
+//! decode ─▶ limits ─▶ on-request ─▶ route ─▶ ┌ encode ─▶ on-upstream-request ─▶ send ┐ ─▶ answer
 //!                         plan     └──────── each target until one answers ┘
 //! ```
 //! A stream's status waits until its beginning is known to be sound, so that an
@@ -21,10 +21,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage, tokens_of};
 
+use crate::accounts::Use;
 use crate::answer::{Answer, Terms};
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat, Decoded, Recipient};
-use crate::config::{Act, Failure, OnLoss, Then, Upstream};
+use crate::config::{self, Act, Failure, OnLoss, Then, Upstream};
 use crate::error::{Cause, Error, Origin};
 use crate::exits::{self, Reply, Served, Serving};
 use crate::gate::Pass;
@@ -33,6 +34,7 @@ use crate::hook::{self, AttemptFacts, Document, Facts, FailureFacts, Stage, Targ
 use crate::provider::{Accent, Dialect};
 use crate::route::{self, Asker, Outlook, Resolved};
 use crate::snapshot::Snapshot;
+use crate::tokens;
 use crate::upstream::{self, Endpoint, SendError};
 
 use plan::{Candidate, Choice, Plan, Prospects};
@@ -48,6 +50,8 @@ const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 pub struct Inbound {
     /// What the client speaks.
     pub dialect: Dialect,
+    /// Whose key it showed, if any.
+    pub client: Option<Arc<config::Client>>,
     /// Headers.
     pub headers: HeaderMap,
     /// The whole body.
@@ -74,6 +78,7 @@ pub async fn run(world: Arc<Snapshot>, mut inbound: Inbound) -> Reply {
     let total = Duration::from_millis(limits.total_timeout_ms);
     let mut call = Call::begin(world.generation, inbound.body.len(), total);
     call.pass = inbound.passes.call.take();
+    call.client = inbound.client.take();
     let id = call.id.clone();
     let wants_stream = Arc::new(AtomicBool::new(false));
     let is_stream = wants_stream.clone();
@@ -107,7 +112,11 @@ async fn serve(
     call.stream = request.stream;
     wants_stream.store(request.stream, Ordering::Relaxed);
 
-    // 3. Hooks on the request; what they edited is decoded anew.
+    // 3. What the client's key allows, and what is left of that.
+    let asker = codecs::asker(&inbound.headers);
+    reserve(world, call, &request, asker).await?;
+
+    // 4. Hooks on the request; what they edited is decoded anew.
     let headers = Arc::new(inbound.headers);
     call.session = world.hooks.session(facts(call, dialect, headers.clone()));
     let edited = match request_hooks(call, dialect, &inbound.body, &request).await? {
@@ -132,8 +141,8 @@ async fn serve(
         None => request,
     };
 
-    // 4. Route, hooks on the route, and the order of its targets.
-    let routed = match find_route(world, &request.model, codecs::asker(&headers)) {
+    // 5. Route, hooks on the route, and the order of its targets.
+    let routed = match find_route(world, &request.model, asker) {
         Ok(targets) => route_hooks(world, call, &inbound, &request, targets).await?,
         Err(error) => Err(error),
     };
@@ -156,7 +165,7 @@ async fn serve(
         },
     };
 
-    // 5. to 8. Try the targets until one answers, or the call has lasted too long.
+    // 6. to 9. Try the targets until one answers, or the call has lasted too long.
     let deadline = call.deadline.into();
     let answered = attempts(world, call, &inbound, &request, plan);
     match tokio::time::timeout_at(deadline, answered).await {
@@ -234,8 +243,63 @@ fn facts(call: &Call, dialect: Dialect, headers: Arc<HeaderMap>) -> Facts {
         dialect: dialect.name(),
         model: call.model.clone(),
         stream: call.stream,
+        client: call.client().to_owned(),
         request_bytes: call.request_bytes,
         headers,
+    }
+}
+
+// === the client's key ===
+
+/// Tokens of an answer where neither client nor route sets a bound: longer than most.
+const ANSWER_TOKENS: u64 = 4_096;
+
+/// Refuse what the key is not for, and take what the call may need of its limits.
+async fn reserve(
+    world: &Snapshot,
+    call: &mut Call,
+    request: &Request<'_>,
+    asker: Asker,
+) -> Result<(), Error> {
+    let Some(client) = call.client.clone() else {
+        return Ok(());
+    };
+    let model = &request.model;
+    if !client.may_ask_for(model) {
+        return Err(Error::forbidden_model(model, &client.name, &client.models));
+    }
+    if client.has_limits() {
+        call.prompt_guess = tokens::guess(request);
+        let need = need(world, call.prompt_guess, request, asker);
+        call.reservation = world.accounts.reserve(&client, need).await?;
+    }
+    Ok(())
+}
+
+/// The most that a call may take: its prompt and its longest answer, at the target of
+/// its route where that is dearest. What is not taken is given back at its end.
+fn need(world: &Snapshot, prompt: u64, request: &Request<'_>, asker: Asker) -> Use {
+    let config = &world.config;
+    let routed = route::resolve(&config.models, &request.model, asker);
+    let output_limit = routed.as_ref().and_then(|(route, _)| route.output_limit());
+    let answer = match (request.max_tokens, output_limit) {
+        (Some(asked), Some(limit)) => asked.min(limit),
+        (asked, limit) => asked.or(limit).unwrap_or(ANSWER_TOKENS),
+    };
+    let usage = Usage {
+        input: prompt,
+        output: answer,
+        ..Usage::default()
+    };
+    let targets = routed.into_iter().flat_map(|(_, targets)| targets);
+    let costs = targets.filter_map(|target| {
+        let upstream = &config.upstreams[target.upstream].name;
+        let price = config.prices.of(&format!("{upstream}/{}", target.model))?;
+        Some(price.of(&usage))
+    });
+    Use {
+        tokens: prompt.saturating_add(answer),
+        nano_usd: costs.max().unwrap_or(0),
     }
 }
 
@@ -500,12 +564,12 @@ impl<'w> Attempt<'w> {
         request: &Request<'_>,
         accent: &Accent,
     ) -> Result<Served, Missed> {
-        // 5. to 7. Encode, hooks on the upstream's request, send.
+        // 6. to 8. Encode, hooks on the upstream's request, send.
         let terms = match self.send(call, request, accent).await? {
             Sent::Upstream(terms) => terms,
             Sent::Answered(reply) => return Ok(hook_reply(call, reply, self.client.format)?),
         };
-        // 8. The answer, until it is whole, or its beginning is known to be sound.
+        // 9. The answer, until it is whole, or its beginning is known to be sound.
         let mut answer = Box::new(Answer::open(*terms, &mut call.session).await?);
         let settled = answer.settle(call).await?;
         if settled.is_none()
@@ -552,7 +616,9 @@ impl<'w> Attempt<'w> {
     ) -> Result<Sent, Missed> {
         call.attempts += 1;
         call.route = Some(self.target.route.pattern.clone());
-        call.target = Some(format!("{}/{}", self.upstream.name, self.target.model));
+        let target = format!("{}/{}", self.upstream.name, self.target.model);
+        call.price = self.world.config.prices.of(&target);
+        call.target = Some(target);
         call.session.attempt(AttemptFacts {
             upstream: self.upstream.name.clone(),
             upstream_model: self.target.model.to_string(),
@@ -560,7 +626,7 @@ impl<'w> Attempt<'w> {
             attempt: call.attempts,
         });
 
-        // 5. Encode for the target.
+        // 6. Encode for the target.
         let client = self.client;
         let body = client.body.map(|body| &body[..]);
         let recipient = Recipient {
@@ -574,7 +640,7 @@ impl<'w> Attempt<'w> {
             return Err(Error::lossy(&call.losses, &self.upstream.name).into());
         }
 
-        // 6. Hooks on what the upstream will get.
+        // 7. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
         let mut headers = self.endpoint.headers(self.candidate.key).clone();
         codecs::forwarded_headers(accent, client.headers, &mut headers);
@@ -590,7 +656,7 @@ impl<'w> Attempt<'w> {
             }
         }
 
-        // 7. Send.
+        // 8. Send.
         let limits = &self.world.config.limits;
         // Where the same is sent again, it still has its room.
         drop(call.leave_target());

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::gate::Gates;
 use crate::health::Health;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub endpoints: Vec<Endpoint>,
     /// How targets fare; what is known of one outlives the snapshot.
     pub health: Arc<Health>,
+    /// What keys have used up.
+    pub accounts: Accounts,
     /// What keeps load within bounds.
     pub gates: Gates,
     /// What upstreams have taught.

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::config::{HookEntry, Route, Upstream};
+use crate::config::{HookEntry, KvStore, Route, Upstream};
 use crate::hook::HookInfo;
 use crate::secret::Secret;
 use crate::snapshot::Snapshot;
@@ -37,10 +37,11 @@ type Parts = fn(&Snapshot) -> Vec<Part>;
 
 /// What a reload changed, a line each.
 pub(super) fn between(old: &Snapshot, new: &Snapshot) -> Vec<String> {
-    let kinds: [(&str, Parts); 5] = [
+    let kinds: [(&str, Parts); 6] = [
         ("upstream", upstreams),
         ("model", models),
         ("store", stores),
+        ("key", keys),
         ("hook", hooks),
         ("setting", settings),
     ];
@@ -84,11 +85,27 @@ fn models(snapshot: &Snapshot) -> Vec<Part> {
 }
 
 fn stores(snapshot: &Snapshot) -> Vec<Part> {
-    let store = &snapshot.config.hooks.kv.store;
-    // A server's address may hold a password.
-    let place = store.path().map(|path| format!(" {}", path.display()));
-    let state = format!("{}{}", store.name(), place.unwrap_or_default());
-    vec![Part::new("kv", state, &[])]
+    let config = &snapshot.config;
+    let part = |(name, store): (&str, &KvStore)| {
+        // A server's address may hold a password.
+        let place = store.path().map(|path| format!(" {}", path.display()));
+        let state = format!("{}{}", store.name(), place.unwrap_or_default());
+        Part::new(name, state, &[])
+    };
+    let stores = [
+        ("kv", &config.hooks.kv.store),
+        ("state", &config.state.store),
+    ];
+    stores.map(part).into()
+}
+
+/// Those that have names.
+fn keys(snapshot: &Snapshot) -> Vec<Part> {
+    let keys = snapshot.config.keys.list().iter();
+    let named = keys.filter(|client| !client.name.is_empty());
+    named
+        .map(|client| Part::new(&client.name, client.terms(), &[]))
+        .collect()
 }
 
 fn hooks(snapshot: &Snapshot) -> Vec<Part> {
@@ -122,10 +139,13 @@ fn hooks(snapshot: &Snapshot) -> Vec<Part> {
 /// What is of the whole gateway.
 fn settings(snapshot: &Snapshot) -> Vec<Part> {
     let config = &snapshot.config;
-    let keys: Vec<_> = config.keys.iter().map(Secret::expose).collect();
+    // Those that have names are told of one by one.
+    let keys = config.keys.list().iter();
+    let keys: Vec<_> = keys.filter(|client| client.name.is_empty()).collect();
     let shown = |value: &dyn Debug| format!("{value:?}");
     vec![
-        Part::new("keys", format!("{} of them", keys.len()), &keys),
+        Part::new("keys", format!("{} of them", keys.len()), &[&shown(&keys)]),
+        Part::new("prices", String::new(), &[&shown(&config.prices)]),
         Part::new("limits", String::new(), &[&shown(&config.limits)]),
         Part::new("attempts", String::new(), &[&shown(&config.attempts)]),
     ]

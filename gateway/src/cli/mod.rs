@@ -4,6 +4,7 @@ mod check;
 mod config;
 pub mod hook;
 mod import;
+pub mod keys;
 pub mod replay;
 mod serve;
 
@@ -73,6 +74,9 @@ enum Command {
     /// Make, build, try, list and lock hooks.
     #[command(subcommand)]
     Hook(hook::Command),
+    /// Make, list and revoke keys for clients.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Show what a chain of hooks changes in a captured call, offline.
     Replay(replay::Arguments),
 }
@@ -92,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Config(command) => config::run(&command),
         Command::Import(arguments) => import::run(&arguments),
         Command::Hook(command) => hook::print(hook::run(command)),
+        Command::Keys(command) => hook::print(keys::run(command)),
         Command::Replay(arguments) => hook::print(arguments.run()),
     }
 }

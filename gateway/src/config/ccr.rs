@@ -16,8 +16,8 @@ use super::document::Node;
 use super::native::{self, Surroundings};
 use super::write::Origins;
 use super::{
-    Attempts, Config, HookEntry, Hooks, Kv, LISTEN, Limits, Match, Models, Route, Target, Tier,
-    Upstream,
+    Attempts, Config, HookEntry, Hooks, Keys, Kv, LISTEN, Limits, Match, Models, Prices, Route,
+    State, Target, Tier, Upstream,
 };
 use crate::provider::Dialect;
 use crate::secret::Secret;
@@ -145,10 +145,15 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
             .origins
             .note("limits.first_byte_timeout_ms", node.origin());
     }
+    import.origins.key = key.map(secret);
+    let keys = key.map(Keys::of_one);
     let chain = import.hooks.into_iter().chain(native::default_chain());
     let config = Config {
         listen: listen(member("HOST"), member("PORT"), key.is_some()),
-        keys: key.map(secret).into_iter().collect(),
+        keys: keys.unwrap_or_default(),
+        keys_file: None,
+        prices: Prices::default(),
+        state: State::default(),
         limits,
         attempts: Attempts::default(),
         upstreams: import.upstreams,

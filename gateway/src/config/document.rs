@@ -206,6 +206,11 @@ impl<'d> Node<'d> {
         self.error(format!("no {what} named `{name}`"), help);
     }
 
+    /// The line that it begins at.
+    pub(super) fn line(&self) -> Option<usize> {
+        self.document.spot(&self.path).map(|spot| spot.line)
+    }
+
     /// `sluice.yaml:12: hooks.chain[0]`
     pub(super) fn place(&self) -> String {
         match self.document.spot(&self.path) {

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::catalogue::Catalogue;
 use super::document::Document;
 use super::native::Surroundings;
-use super::write;
+use super::write::{self, Origins};
 use super::{Config, Diagnostic, Severity, ccr, litellm, unreadable};
 use crate::secret::Secret;
 
@@ -64,6 +64,7 @@ pub fn import(format: Format, path: &Path) -> Result<Imported, Vec<Diagnostic>> 
     let around = Surroundings {
         catalogue: &catalogue,
         environment: &|_| None,
+        keys: None,
         folder: Some(Path::new("")),
     };
     let text = match format {
@@ -73,7 +74,7 @@ pub fn import(format: Format, path: &Path) -> Result<Imported, Vec<Diagnostic>> 
     let folder = path.parent();
     let mut document = Document::read(&file, &text, folder).map_err(|error| vec![error])?;
     document.refer();
-    let (mut config, origins) = match format {
+    let (mut config, mut origins) = match format {
         Format::LiteLlm => {
             variables(&document);
             litellm::read(&document.root(), &around)
@@ -85,7 +86,7 @@ pub fn import(format: Format, path: &Path) -> Result<Imported, Vec<Diagnostic>> 
     if findings.iter().any(is_error) {
         return Err(findings);
     }
-    let keys = move_keys(&mut config, &catalogue);
+    let keys = move_keys(&mut config, &mut origins, &catalogue);
     let head = head(format, path, &findings, &keys);
     let text = write::text(&config, &catalogue, &origins, &head);
     Ok(Imported {
@@ -142,8 +143,9 @@ fn remark(finding: &Diagnostic) -> String {
 }
 
 /// Put variables in place of the keys that stand in the file.
-fn move_keys(config: &mut Config, catalogue: &Catalogue) -> Vec<MovedKey> {
+fn move_keys(config: &mut Config, origins: &mut Origins, catalogue: &Catalogue) -> Vec<MovedKey> {
     let mut moved: Vec<MovedKey> = Vec::new();
+    let own = origins.key.clone();
     let taken = |variable: &str, config: &Config, moved: &[MovedKey]| {
         let reference = Secret::new(format!("${{{variable}}}"));
         let of_upstreams = config
@@ -151,18 +153,10 @@ fn move_keys(config: &mut Config, catalogue: &Catalogue) -> Vec<MovedKey> {
             .iter()
             .flat_map(|upstream| &upstream.api_keys);
         moved.iter().any(|key| key.variable == variable)
-            || of_upstreams
-                .chain(&config.keys)
-                .any(|key| *key == reference)
+            || of_upstreams.chain(&own).any(|key| *key == reference)
     };
-    for i in 0..config.keys.len() {
-        let number = if i == 0 {
-            String::new()
-        } else {
-            format!("_{}", i + 1)
-        };
-        let key = config.keys[i].clone();
-        config.keys[i] = moved_key(&mut moved, format!("SLUICE_KEY{number}"), "keys", key);
+    if let Some(key) = own.clone() {
+        origins.key = Some(moved_key(&mut moved, "SLUICE_KEY".into(), "keys", key));
     }
     for i in 0..config.upstreams.len() {
         let upstream = &config.upstreams[i];
@@ -329,6 +323,7 @@ mod tests {
         for entry in &mut config.hooks.chain {
             entry.place.clear();
         }
+        config.state.place.clear();
         let hooks = Hooks {
             folder: None,
             lock: None,

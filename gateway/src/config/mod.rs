@@ -16,9 +16,12 @@ mod document;
 mod hosts;
 mod import;
 mod include;
+pub(crate) mod keys;
+pub(crate) mod keys_file;
 mod litellm;
 mod models;
 mod native;
+mod prices;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -32,6 +35,9 @@ pub use hosts::HostGrant;
 pub use import::{Format, Imported, MovedKey, import};
 pub use include::{digest, included};
 
+pub(crate) use keys::NANO_USD;
+pub use keys::{Amount, Budget, Client, Keys, Period};
+pub use prices::{Price, Prices};
 pub use schema::schema;
 
 use std::borrow::Cow;
@@ -155,8 +161,11 @@ fn parse(
     let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
     document.resolve(&layered);
     let (catalogue, providers) = catalogue(&document.root(), folder);
+    let (beside, keys_file) = keys_file(&document.root(), folder, &layered);
+    let keys = beside.as_ref().map(Document::root);
     let around = Surroundings {
         catalogue: &catalogue,
+        keys: keys.as_ref(),
         environment: &layered,
         folder,
     };
@@ -170,10 +179,13 @@ fn parse(
     };
     let config = Config {
         providers,
+        keys_file,
         hooks,
         ..config
     };
-    let diagnostics = document.into_findings();
+    let mut diagnostics = document.into_findings();
+    drop(keys);
+    diagnostics.extend(beside.map(Document::into_findings).unwrap_or_default());
     match diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error)
@@ -206,6 +218,44 @@ fn catalogue(root: &document::Node<'_>, folder: Option<&Path>) -> (Catalogue, Op
     });
     (catalogue, Some(path))
 }
+
+/// The file of keys beside the configuration, if that names one, and where it is. One
+/// that does not exist yet has no keys.
+fn keys_file(
+    root: &document::Node<'_>,
+    folder: Option<&Path>,
+    environment: variables::Environment<'_>,
+) -> (Option<Document>, Option<PathBuf>) {
+    let named = root.value().get(KEYS_FILE);
+    let (Some(named), Some(folder)) = (named.and_then(|value| value.as_str()), folder) else {
+        return (None, None);
+    };
+    let path = folder.join(named);
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok("[]".to_owned()),
+        read => read.map_err(|error| format!("cannot be read: {error}")),
+    };
+    let file = path.display().to_string();
+    let document = text
+        .and_then(|text| Document::read(&file, &text, None).map_err(|error| error.message))
+        .map(|mut document| {
+            document.resolve(environment);
+            document
+        });
+    match document {
+        Ok(document) => (Some(document), Some(path)),
+        Err(why) => {
+            let members = root.members().into_iter();
+            for (_, node) in members.filter(|(name, _)| name == KEYS_FILE) {
+                node.error(format!("`{file}`: {why}"), None);
+            }
+            (None, Some(path))
+        }
+    }
+}
+
+/// The setting that names the file that `sluice keys` writes.
+pub(crate) const KEYS_FILE: &str = "keys_file";
 
 /// A small YAML file of the gateway's own, read into its type.
 pub(crate) fn from_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
@@ -241,8 +291,14 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
-    /// Keys a client may show; empty means none is asked for (loopback only).
-    pub keys: Vec<Secret>,
+    /// Who may ask; anybody on loopback if nothing is said.
+    pub keys: Keys,
+    /// The file of further keys, watched.
+    pub keys_file: Option<PathBuf>,
+    /// What targets' tokens cost.
+    pub prices: Prices,
+    /// Where the gateway keeps what keys have used up.
+    pub state: State,
     /// Sizes and times.
     pub limits: Limits,
     /// How a call is tried until a target answers.
@@ -258,10 +314,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// The files that the gateway itself writes all the time.
+    pub fn store_files(&self) -> Vec<&Path> {
+        let stores = [&self.hooks.kv.store, &self.state.store];
+        stores.into_iter().filter_map(KvStore::path).collect()
+    }
+
     /// What is wrong with listening where it says: others reach the gateway and
     /// need no key.
     pub fn exposure(&self) -> Option<Diagnostic> {
-        (self.keys.is_empty() && !self.listen.ip().is_loopback()).then(|| Diagnostic {
+        (self.keys.is_open() && !self.listen.ip().is_loopback()).then(|| Diagnostic {
             severity: Severity::Error,
             file: "listen".into(),
             line: None,
@@ -398,6 +460,14 @@ impl Tier {
         ("fable", Self::Fable),
         ("subagent", Self::Subagent),
     ];
+}
+
+impl Models {
+    /// All routes: of names, of tiers, of every other name.
+    pub fn every_route(&self) -> impl Iterator<Item = &Route> {
+        let tiers = self.tiers.iter().map(|(_, route)| route);
+        self.routes.iter().chain(tiers).chain(&self.default)
+    }
 }
 
 /// One requested name (or pattern with `*`) and where it goes.
@@ -550,6 +620,27 @@ pub struct Kv {
     pub store: KvStore,
     /// Where it is written, for messages: `sluice.yaml:12: hooks.kv`.
     pub place: String,
+}
+
+/// Where the gateway keeps what outlives a call and is its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// The store.
+    pub store: KvStore,
+    /// What becomes of calls while it fails.
+    pub on_failure: OnStoreFailure,
+    /// Where it is written, for messages.
+    pub place: String,
+}
+
+/// What becomes of a call that nobody can count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStoreFailure {
+    /// It goes on: a lost store stops nobody's work.
+    #[default]
+    Allow,
+    /// It is refused: no budget is ever exceeded.
+    Refuse,
 }
 
 /// A store of keys and values, with what it needs.

@@ -10,18 +10,22 @@ use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
 use super::{
-    Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Kv,
-    KvStore, Limits, Match, Mode, OnFailure, Prompt, Upstream, models,
+    Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Keys,
+    Kv, KvStore, Limits, Match, Mode, Models, OnFailure, OnStoreFailure, Prices, Prompt, Route,
+    State, Upstream, keys, models, prices,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 11] = [
+    pub(in crate::config) const TOP: [&str; 14] = [
         "include",
         "listen",
         "keys",
+        "keys_file",
+        "prices",
+        "state",
         "limits",
         "attempts",
         "providers",
@@ -31,6 +35,20 @@ pub(super) mod settings {
         "default",
         "hooks",
     ];
+    pub(in crate::config) const KEY: [&str; 8] = [
+        "name",
+        "key",
+        "hash",
+        "models",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "budget",
+        "admin",
+    ];
+    pub(in crate::config) const BUDGET: [&str; 3] = ["tokens", "usd", "per"];
+    pub(in crate::config) const PRICE: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
+    pub(in crate::config) const STATE: [&str; 5] =
+        ["store", "path", "url", "bytes_max", "on_store_failure"];
     pub(in crate::config) const LIMITS: [&str; 11] = [
         "body_bytes_max",
         "bytes_in_flight_max",
@@ -122,6 +140,8 @@ pub(super) const HOOK_FOLDER: &str = "hooks";
 pub(super) struct Surroundings<'s> {
     pub(super) catalogue: &'s Catalogue,
     pub(super) environment: Environment<'s>,
+    /// The list in the file that `keys_file` names, if it names one.
+    pub(super) keys: Option<&'s Node<'s>>,
     /// The folder that relative paths begin at; none for the embedded default.
     pub(super) folder: Option<&'s Path>,
 }
@@ -146,12 +166,18 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         let help = "add `models:` with a name and its targets; `config/minimal.yaml` is an example";
         root.error("no models, so nothing can be asked for", Some(help.into()));
     }
+    let keys = keys::read(members.get("keys"), around.keys);
+    let prices = members.get("prices").map(prices::read).unwrap_or_default();
+    warn_of_unpriced(root, &keys, &models, &prices, &names);
     Config {
         listen: members
             .get("listen")
             .and_then(listen)
             .unwrap_or(super::LISTEN),
-        keys: members.get("keys").map(keys).unwrap_or_default(),
+        state: state(members.get("state"), &keys, around.folder),
+        keys,
+        keys_file: None,
+        prices,
         limits: members.get("limits").map(limits).unwrap_or_default(),
         attempts: members
             .get("attempts")
@@ -174,12 +200,48 @@ fn listen(node: &Node<'_>) -> Option<SocketAddr> {
     address
 }
 
-fn keys(node: &Node<'_>) -> Vec<Secret> {
-    node.list().iter().filter_map(secret).collect()
+/// Say which targets cost a budget of money nothing, since no price is known.
+fn warn_of_unpriced(
+    root: &Node<'_>,
+    keys: &Keys,
+    models: &Models,
+    prices: &Prices,
+    upstreams: &[String],
+) {
+    for client in keys.list().iter().filter(|client| client.counts_money()) {
+        // Names that a pattern or a tier stands for are nobody's to list.
+        let may_lead = |route: &&Route| {
+            let is_name = models
+                .routes
+                .iter()
+                .any(|known| known.pattern == route.pattern);
+            !is_name || route.pattern.contains('*') || client.may_ask_for(&route.pattern)
+        };
+        let routes = models.every_route().filter(may_lead);
+        let mut unpriced = Vec::new();
+        for target in routes.flat_map(|route| &route.targets) {
+            // A name that is wrong is reported already.
+            let Some(upstream) = upstreams.get(target.upstream) else {
+                continue;
+            };
+            let name = format!("{upstream}/{}", target.model);
+            if prices.of(&name).is_none() && !unpriced.contains(&name) {
+                unpriced.push(name);
+            }
+        }
+        if !unpriced.is_empty() {
+            let message = format!(
+                "no price of `{}`, so calls there take nothing from the budget of `{}`",
+                unpriced.join("`, `"),
+                client.name
+            );
+            root.warn(message, Some("add it to `prices`".into()));
+        }
+    }
 }
 
 /// A credential: not empty, and fit for a header.
-fn secret(node: &Node<'_>) -> Option<Secret> {
+pub(super) fn secret(node: &Node<'_>) -> Option<Secret> {
     let text = node.text()?;
     if text.is_empty() || http::HeaderValue::try_from(text).is_err() {
         node.error("expected a key: one line of visible characters", None);
@@ -401,26 +463,85 @@ fn hooks(node: Option<&Node<'_>>, upstreams: &[String], base: Option<&Path>) -> 
     }
 }
 
-/// The file of `store: disk` when it names none.
+/// The file of `hooks.kv` when it names none.
 const KV_FILE: &str = "sluice.redb";
+
+/// The file of `state` when it names none: hooks cannot fill it.
+const STATE_FILE: &str = "sluice-state.redb";
 
 /// What a store on disk holds when nothing is said: disks are larger than memories.
 const KV_DISK_BYTES_MAX: u64 = 1 << 30;
 
 fn kv(node: &Node<'_>, base: Option<&Path>) -> Kv {
-    #[derive(Clone, Copy, Default, PartialEq)]
-    enum Kind {
-        #[default]
-        Memory,
-        Disk,
-        Redis,
-    }
-    use Kind::{Disk, Memory, Redis};
     let members = node.object(&settings::KV);
+    let file = base.unwrap_or(Path::new("")).join(KV_FILE);
+    Kv {
+        store: store(node, &members, Kind::Memory, &file),
+        place: node.place(),
+    }
+}
+
+/// Where the gateway keeps its own counts: on disk if some are to last, and if there
+/// is a folder for it.
+fn state(node: Option<&Node<'_>>, keys: &Keys, base: Option<&Path>) -> State {
+    let has_budgets = keys.list().iter().any(|client| client.budget.is_some());
+    let kind = match has_budgets && base.is_some() {
+        true => Kind::Disk,
+        false => Kind::Memory,
+    };
+    let file = base.unwrap_or(Path::new("")).join(STATE_FILE);
+    let Some(node) = node else {
+        let place = "state";
+        return State {
+            store: kind.of_its_own(&file),
+            on_failure: OnStoreFailure::default(),
+            place: place.into(),
+        };
+    };
+    let members = node.object(&settings::STATE);
+    let policies = [
+        ("allow", OnStoreFailure::Allow),
+        ("refuse", OnStoreFailure::Refuse),
+    ];
+    State {
+        store: store(node, &members, kind, &file),
+        on_failure: members
+            .get("on_store_failure")
+            .and_then(|node| node.choice(&policies))
+            .unwrap_or_default(),
+        place: node.place(),
+    }
+}
+
+/// Kinds of stores, before it is known what they need.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Kind {
+    #[default]
+    Memory,
+    Disk,
+    Redis,
+}
+
+impl Kind {
+    /// The store that needs no setting.
+    fn of_its_own(self, file: &Path) -> KvStore {
+        match self {
+            Self::Disk => KvStore::Disk {
+                path: file.to_owned(),
+                bytes_max: size(KV_DISK_BYTES_MAX),
+            },
+            Self::Memory | Self::Redis => KvStore::default(),
+        }
+    }
+}
+
+/// The store that `members` of `node` describe; `kind` and `file` if they do not say.
+fn store(node: &Node<'_>, members: &HashMap<String, Node<'_>>, kind: Kind, file: &Path) -> KvStore {
+    use Kind::{Disk, Memory, Redis};
     let kinds = [("memory", Memory), ("disk", Disk), ("redis", Redis)];
     let kind = match members.get("store") {
         Some(node) => node.choice(&kinds),
-        None => Some(Memory),
+        None => Some(kind),
     };
     let owners = [
         ("path", &[Disk][..], "is of `store: disk`"),
@@ -442,24 +563,20 @@ fn kv(node: &Node<'_>, base: Option<&Path>) -> Kv {
         let written = members.get("bytes_max").and_then(|node| node.count(1));
         size(written.unwrap_or(default))
     };
-    let store = match kind.unwrap_or_default() {
+    match kind.unwrap_or_default() {
         Memory => KvStore::Memory {
             bytes_max: bytes_max(KV_MEMORY_BYTES_MAX),
         },
         Disk => {
-            let path = members.get("path").and_then(Node::text).unwrap_or(KV_FILE);
+            let written = members.get("path").and_then(Node::text);
             KvStore::Disk {
-                path: base.unwrap_or(Path::new("")).join(path),
+                path: written.map_or_else(|| file.to_owned(), |path| file.with_file_name(path)),
                 bytes_max: bytes_max(KV_DISK_BYTES_MAX),
             }
         }
         Redis => KvStore::Redis {
             url: redis_url(node, members.get("url")).unwrap_or_else(|| Secret::new("")),
         },
-    };
-    Kv {
-        store,
-        place: node.place(),
     }
 }
 

@@ -34,7 +34,13 @@ fn object(names: &[&str], member: fn(&str) -> Value) -> Value {
 
 fn top(name: &str) -> Value {
     match name {
-        "include" | "keys" => list(text()),
+        "include" => list(text()),
+        "keys" => list(json!({ "anyOf": [text(), object(&settings::KEY, key)] })),
+        "prices" => map(object(
+            &settings::PRICE,
+            |_| json!({ "type": "number", "minimum": 0 }),
+        )),
+        "state" => object(&settings::STATE, state),
         "limits" => object(&settings::LIMITS, limit),
         "attempts" => object(&settings::ATTEMPTS, attempt),
         "upstreams" => map(object(&settings::UPSTREAM, upstream)),
@@ -42,6 +48,29 @@ fn top(name: &str) -> Value {
         "tiers" => object(&settings::TIERS, |_| json!({ "$ref": "#/$defs/route" })),
         "default" => json!({ "$ref": "#/$defs/route" }),
         "hooks" => object(&settings::HOOKS, hooks),
+        _ => text(),
+    }
+}
+
+fn key(name: &str) -> Value {
+    match name {
+        "models" => list(text()),
+        "requests_per_minute" | "tokens_per_minute" => count(1),
+        "budget" => object(&settings::BUDGET, |name| match name {
+            "per" => words(&["day", "month", "total"]),
+            "tokens" => count(1),
+            _ => json!({ "type": "number", "minimum": 0 }),
+        }),
+        "admin" => json!({ "type": "boolean" }),
+        _ => text(),
+    }
+}
+
+fn state(name: &str) -> Value {
+    match name {
+        "store" => words(&["memory", "disk", "redis"]),
+        "on_store_failure" => words(&["allow", "refuse"]),
+        "bytes_max" => count(1),
         _ => text(),
     }
 }

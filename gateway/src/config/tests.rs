@@ -404,6 +404,132 @@ fn others_reach_it_only_with_keys() {
 }
 
 #[test]
+fn keys_are_read_as_text_as_key_and_as_hash() {
+    // `printf sk-hashed | sha256sum`
+    let hash = "sha256:c291001835042e213221b2f9fca79c9c91d08813d599b717bc695a268edb2ea6";
+    let text = format!(
+        "\
+keys:
+  - sk-plain
+  - {{ name: ann, key: \"${{KEY}}\", models: [kimi-*], requests_per_minute: 5 }}
+  - {{ name: bob, hash: \"{hash}\", budget: {{ usd: 2.5, per: month }} }}
+prices: {{ \"up/*\": {{ input: 1, output: 2 }}, \"up/big\": {{ input: 3, output: 15, cache_read: 0.3 }} }}
+models: {{}}
+"
+    );
+    let config = loaded(&text).unwrap().config;
+    let name = |key: &str| config.keys.find(key.as_bytes()).map(|it| it.name.clone());
+    assert_eq!(name("sk-plain").as_deref(), Some(""));
+    assert_eq!(name("sk-secret").as_deref(), Some("ann"));
+    assert_eq!(name("sk-hashed").as_deref(), Some("bob"));
+    assert_eq!((name("sk-hashe"), name(""), name(hash)), (None, None, None));
+    let [_, ann, bob] = config.keys.list() else {
+        panic!("three keys");
+    };
+    assert_eq!(bob.hash(), hash);
+    assert!(ann.may_ask_for("kimi-k2[1m]") && !ann.may_ask_for("gpt"));
+    assert_eq!(ann.terms(), "models kimi-*; 5 requests a minute");
+    assert_eq!(bob.terms(), "all models; 2.5 USD a month");
+    let price = |target: &str| {
+        config
+            .prices
+            .of(target)
+            .map(|price| (price.output, price.cache_read))
+    };
+    assert_eq!(price("up/x"), Some((2_000.0, 1_000.0)));
+    assert_eq!(price("up/big"), Some((15_000.0, 300.0)));
+    assert_eq!(price("other/x"), None);
+    for (text, expected) in [
+        ("2.5usd/month", Some("2.5 USD a month")),
+        ("500tokens/day", Some("500 tokens a day")),
+        ("0tokens/day", None),
+        ("-1usd/day", None),
+        ("5usd/week", None),
+        ("5/day", None),
+    ] {
+        let budget: Result<Budget, _> = text.parse();
+        assert_eq!(budget.ok().map(|it| it.to_string()).as_deref(), expected);
+    }
+}
+
+#[test]
+fn state_lasts_where_budgets_are() {
+    let store = |more: &str| {
+        let loaded = loaded(&format!("{more}\nmodels: {{}}")).unwrap();
+        loaded.config.state.store.name()
+    };
+    let keys = |limit: &str| format!("keys: [ {{ name: a, key: k, {limit} }} ]");
+    assert_eq!(store(&keys("requests_per_minute: 1")), "memory");
+    let budget = keys("budget: { tokens: 1, per: day }");
+    assert_eq!(store(&budget), "disk");
+    assert_eq!(
+        store(&format!("{budget}\nstate: {{ on_store_failure: refuse }}")),
+        "disk"
+    );
+    assert_eq!(
+        store(&format!("{budget}\nstate: {{ store: memory }}")),
+        "memory"
+    );
+    let loaded = loaded(&format!("{budget}\nmodels: {{}}")).unwrap();
+    let path = loaded.config.state.store.path().unwrap();
+    assert_eq!(path, Path::new("/etc/sluice/sluice-state.redb"));
+}
+
+#[test]
+fn mistakes_in_keys_are_told_at_their_line() {
+    check_with_models(
+        "\
+keys:
+  - { key: a }
+  - { name: a b, key: a }
+  - { name: a, key: a, hash: b }
+  - { name: b, hash: \"sha256:12\" }
+  - { name: c, key: c, budget: { usd: 1 }, modles: [] }
+  - { name: d, key: d, budget: { per: week, tokens: 5, usd: 4 } }
+  - { name: e, key: e }
+  - { name: e, key: f }
+  - { name: g, key: e }
+prices: { m: { input: -1, output: 1 }, n: { input: 1 } }
+state: { store: memory, on_store_failure: ignore, path: x }
+",
+        &[
+            "f.yaml:2: keys[0]: no `name`; say who has the key: it is what logs and hooks are shown",
+            "f.yaml:3: keys[1].name: expected at most 64 letters, digits and `-_.@`",
+            "f.yaml:4: keys[2]: expected one of `key` and `hash`",
+            "f.yaml:5: keys[3].hash: expected `sha256:` and 64 hexadecimal digits; `sluice keys add NAME` makes a key and prints its hash",
+            "f.yaml:6: keys[4].modles: no setting named `modles`; did you mean `models`?",
+            "f.yaml:6: keys[4].budget: no `per`; `day`, `month`, or `total` for once and for all",
+            "f.yaml:7: keys[5].budget: expected one of `tokens` and `usd`",
+            "f.yaml:7: keys[5].budget.per: `week` is not one of `day`, `month`, `total`",
+            "f.yaml:9: keys[7]: a second key named `e`",
+            "f.yaml:10: keys[8]: the same key stands in another entry",
+            "f.yaml:11: prices.m.input: expected a number from 0, got a number",
+            "f.yaml:11: prices.n: a price has `input` and `output`; write US dollars per million tokens: `{ input: 0.6, output: 2.5 }`",
+            "f.yaml:12: state.path: `path` is of `store: disk`",
+            "f.yaml:12: state.on_store_failure: `ignore` is not one of `allow`, `refuse`",
+        ],
+    );
+}
+
+#[test]
+fn a_target_without_a_price_is_told_where_money_is_counted() {
+    check(
+        "\
+keys: [ { name: a, key: k, models: [m, p/*], budget: { usd: 1, per: total } } ]
+upstreams: { u: { base_url: http://h } }
+prices: { \"u/x\": { input: 1, output: 1 } }
+models:
+  m: [ { upstream: u, model: x }, { upstream: u, model: y } ]
+  n: { upstream: u, model: z }
+  p/*: { upstream: u, model: \"*\" }
+",
+        &[
+            "f.yaml:1: no price of `u/y`, `u/*`, so calls there take nothing from the budget of `a`; add it to `prices`",
+        ],
+    );
+}
+
+#[test]
 fn litellm_files_are_read() {
     let loaded = loaded(
         "\
@@ -445,7 +571,7 @@ environment_variables: { OWN: sk-own }
         .map(|r| (&*r.pattern, r.targets.len()))
         .collect();
     assert_eq!(routes, [("a", 2), ("d/*", 1), ("b", 2), ("c", 2)]);
-    assert_eq!(config.keys, [Secret::new("sk-own")]);
+    assert!(config.keys.find(b"sk-own").is_some());
     let chain: Vec<_> = config
         .hooks
         .chain
@@ -593,6 +719,10 @@ fn the_reference_file_shows_every_setting() {
     let text = include_str!("../../../config/sluice.yaml");
     let known = [
         &TOP[..],
+        &KEY,
+        &BUDGET,
+        &PRICE,
+        &STATE,
         &LIMITS,
         &UPSTREAM,
         &TIERS,

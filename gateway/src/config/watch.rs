@@ -5,7 +5,7 @@
 //! and some filesystems send nothing at all. Whether something did change is
 //! for [`fingerprint`] to say.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,14 +33,15 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watch `paths`, files or folders, existing or not. What happens to the file
-    /// `apart` means nothing: it may lie in a watched folder and change all the time.
-    pub fn new(paths: &[PathBuf], apart: Option<&Path>) -> Self {
+    /// Watch `paths`, files or folders, existing or not. What happens to the files
+    /// `apart` means nothing: they may lie in a watched folder and change all the time.
+    pub fn new(paths: &[PathBuf], apart: &[&Path]) -> Self {
         // One waiting "look again" is as good as many.
         let (sender, events) = mpsc::channel(1);
-        let apart = apart.and_then(Path::file_name).map(OsStr::to_owned);
+        let apart = apart.iter().filter_map(|path| path.file_name());
+        let apart: Vec<_> = apart.map(OsStr::to_owned).collect();
         let notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if !event.is_ok_and(|event| means_nothing(&event, apart.as_deref())) {
+            if !event.is_ok_and(|event| means_nothing(&event, &apart)) {
                 let _ = sender.try_send(());
             }
         });
@@ -79,10 +80,10 @@ impl Watcher {
     }
 }
 
-fn means_nothing(event: &notify::Event, apart: Option<&OsStr>) -> bool {
+fn means_nothing(event: &notify::Event, apart: &[OsString]) -> bool {
     // Reading a file is an event, too; answering it by reading would never end.
     let is_read = matches!(event.kind, EventKind::Access(_));
-    let is_apart = |path: &PathBuf| apart.is_some() && path.file_name() == apart;
+    let is_apart = |path: &PathBuf| apart.iter().any(|name| path.file_name() == Some(name));
     is_read || (!event.paths.is_empty() && event.paths.iter().all(is_apart))
 }
 

@@ -20,12 +20,19 @@ use crate::secret::Secret;
 
 /// What parts of a configuration came from, by their paths in the native file.
 #[derive(Debug, Default)]
-pub(super) struct Origins(HashMap<String, Vec<String>>);
+pub(super) struct Origins {
+    paths: HashMap<String, Vec<String>>,
+    /// The key that clients show, as it is written: the configuration has its hash.
+    pub(super) key: Option<Secret>,
+}
 
 impl Origins {
     /// `path` came from `origin`, too.
     pub(super) fn note(&mut self, path: impl Into<String>, origin: impl Into<String>) {
-        self.0.entry(path.into()).or_default().push(origin.into());
+        self.paths
+            .entry(path.into())
+            .or_default()
+            .push(origin.into());
     }
 }
 
@@ -67,7 +74,7 @@ impl Page<'_> {
 
     /// `key: value` at `path`, below what it came from.
     fn member(&mut self, depth: usize, path: &str, text: &str) {
-        for origin in self.origins.0.get(path).into_iter().flatten() {
+        for origin in self.origins.paths.get(path).into_iter().flatten() {
             self.comment(depth, origin);
         }
         self.line(depth, text);
@@ -83,11 +90,10 @@ impl Page<'_> {
         if config.listen != LISTEN {
             self.part("listen", &format!("listen: {}", config.listen));
         }
-        if !config.keys.is_empty() {
+        if let Some(key) = &self.origins.key {
+            let key = scalar(key.expose());
             self.part("keys", "keys:");
-            for key in &config.keys {
-                self.line(1, &format!("- {}", scalar(key.expose())));
-            }
+            self.line(1, &format!("- {key}"));
         }
         for (name, settings) in [
             ("limits", limits(&config.limits)),

@@ -152,6 +152,7 @@ fn facts(matching: &Match) -> Facts {
         dialect: "anthropic-messages",
         model: pattern.replace('*', "x"),
         stream: true,
+        client: String::new(),
         request_bytes: REQUEST.len(),
         headers: Arc::new(HeaderMap::new()),
     }

@@ -38,6 +38,8 @@ pub struct Facts {
     pub model: String,
     /// Whether the client wants a stream.
     pub stream: bool,
+    /// The name of the client's key; empty if it has none.
+    pub client: String,
     /// Size of the client's body.
     pub request_bytes: usize,
     /// The client's headers; a hook sees those it was granted.
@@ -598,6 +600,7 @@ mod tests {
             dialect: "anthropic-messages",
             model: "m".into(),
             stream: false,
+            client: String::new(),
             request_bytes: 2,
             headers: Arc::default(),
         };

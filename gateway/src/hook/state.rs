@@ -168,6 +168,7 @@ impl current::Host for State {
             "dialect" => Some(facts.dialect.to_owned()),
             "model" => Some(facts.model.clone()),
             "stream" => Some(facts.stream.to_string()),
+            "client" => Some(facts.client.clone()).filter(|name| !name.is_empty()),
             "upstream" => Some(attempt?.upstream.clone()),
             "upstream-model" => Some(attempt?.upstream_model.clone()),
             "upstream-dialect" => Some(attempt?.upstream_dialect.to_owned()),

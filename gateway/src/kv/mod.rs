@@ -1,4 +1,5 @@
-//! What hooks keep between calls: keys and values, some for a time only.
+//! What hooks and the gateway itself keep between calls: keys and values, some for a
+//! time only.
 //!
 //! One trait, a file a store: in memory, on disk, on a Redis server. Callers see to
 //! namespaces and access; a store sees keys and bytes.

@@ -82,7 +82,7 @@ pub fn resolve<'m>(
 /// `name` without what clients add for themselves: Claude Code's `[1m]` asks for a
 /// large window, and is no part of any model's name.
 /// <https://docs.claude.com/en/docs/claude-code/model-config> (seen 2026-11).
-fn without_suffix(name: &str) -> &str {
+pub(crate) fn without_suffix(name: &str) -> &str {
     let suffix = name
         .strip_suffix(']')
         .and_then(|rest| rest.rsplit_once('['));

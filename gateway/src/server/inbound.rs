@@ -15,6 +15,7 @@ use crate::pipeline::{self, Inbound, Passes};
 use crate::provider::Dialect;
 use crate::snapshot::Snapshot;
 
+use super::access::Caller;
 use super::{State, reply};
 
 /// Time for a request's body, in ms: the largest over a slow line (1 Mbit/s). It takes
@@ -57,8 +58,10 @@ async fn admit(
     let (body, bytes) = read(world, &parts, body).await?;
     let call = world.gates.calls.enter().await;
     let call = call.map_err(|full| Error::busy("the gateway", full.retry_after))?;
+    let client = parts.extensions.get::<Caller>().cloned();
     Ok(Inbound {
         dialect,
+        client: client.unwrap_or_default().0,
         headers: parts.headers,
         body,
         passes: Passes {

@@ -52,6 +52,7 @@ pub fn router(
         .route("/metrics", get(metrics::show))
         .route("/admin/config", get(admin::config))
         .route("/admin/hooks", get(admin::hooks))
+        .route("/admin/keys", get(admin::keys))
         .route("/admin/targets", get(admin::targets))
         .fallback(access::unknown_endpoint)
         .method_not_allowed_fallback(access::wrong_method)

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use crate::config::{Models, Route};
@@ -14,6 +14,7 @@ use crate::hook::{Document, Facts, Stage, Verdict};
 use crate::route::{self, Asker};
 use crate::snapshot::Snapshot;
 
+use super::access::Caller;
 use super::reply;
 
 /// Clients sort by it and show it; the gateway knows no real one.
@@ -23,15 +24,17 @@ const CREATED: u64 = 1_767_225_600;
 /// `GET /v1/models`
 pub(super) async fn list(
     State(state): State<super::State>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let world = state.current.load();
     let shape = Shape::of(&headers);
     let models: Vec<_> = named(&world.config.models)
+        .filter(|route| caller.may_ask_for(&route.pattern))
         .map(|route| anthropic(&route.pattern, route))
         .collect();
-    let models = match hooked(&world, headers.clone(), models).await {
+    let models = match hooked(&world, &caller, headers.clone(), models).await {
         Ok(models) => models,
         Err(error) => return reply::error(&error, reply::dialect(&uri, &headers)),
     };
@@ -53,6 +56,7 @@ pub(super) async fn list(
 /// The models as hooks would have them.
 async fn hooked(
     world: &Snapshot,
+    caller: &Caller,
     headers: HeaderMap,
     models: Vec<Value>,
 ) -> Result<Vec<Value>, Error> {
@@ -64,6 +68,7 @@ async fn hooked(
         dialect: reply::dialect(&Uri::from_static("/v1/models"), &headers).name(),
         model: String::new(),
         stream: false,
+        client: caller.name().to_owned(),
         request_bytes: 0,
         headers: Arc::new(headers),
     });
@@ -80,11 +85,16 @@ async fn hooked(
 /// `GET /v1/models/{id}`
 pub(super) async fn one(
     State(state): State<super::State>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let world = state.current.load();
+    if let Some(client) = caller.0.filter(|client| !client.may_ask_for(&id)) {
+        let error = Error::forbidden_model(&id, &client.name, &client.models);
+        return reply::error(&error, reply::dialect(&uri, &headers));
+    }
     let models = &world.config.models;
     let Some((route, _)) = route::resolve(models, &id, Asker::Main) else {
         let error = Error::unknown_model(&id, &route::nearest(models, &id));

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, http};
+use axum::{Extension, Json, http};
 use bytes::Bytes;
 use serde_json::json;
 use sluice_codec::dialect::messages::decode_request;
@@ -19,6 +19,7 @@ use crate::provider::Dialect;
 use crate::snapshot::Snapshot;
 use crate::tokens;
 
+use super::access::Caller;
 use super::{inbound, reply};
 
 /// Only this dialect has the endpoint.
@@ -28,6 +29,7 @@ const DIALECT: Dialect = Dialect::AnthropicMessages;
 /// knows better.
 pub(super) async fn count(
     State(state): State<super::State>,
+    Extension(caller): Extension<Caller>,
     request: http::Request<Body>,
 ) -> Response {
     let world = state.current.load();
@@ -36,7 +38,7 @@ pub(super) async fn count(
         Ok(read) => read,
         Err(error) => return reply::error(&error, DIALECT),
     };
-    match hooked(&world, parts.headers, &body).await {
+    match hooked(&world, &caller, parts.headers, &body).await {
         Ok(Some(tokens)) => return answer("hook", tokens),
         Ok(None) => {}
         Err(error) => return reply::error(&error, DIALECT),
@@ -55,7 +57,12 @@ fn answer(how: &'static str, tokens: u64) -> Response {
 }
 
 /// What hooks count.
-async fn hooked(world: &Snapshot, headers: HeaderMap, body: &Bytes) -> Result<Option<u64>, Error> {
+async fn hooked(
+    world: &Snapshot,
+    caller: &Caller,
+    headers: HeaderMap,
+    body: &Bytes,
+) -> Result<Option<u64>, Error> {
     if !world.hooks.stages().has(Stage::CountTokens) {
         return Ok(None);
     }
@@ -65,6 +72,7 @@ async fn hooked(world: &Snapshot, headers: HeaderMap, body: &Bytes) -> Result<Op
         dialect: DIALECT.name(),
         model: request.model.into_owned(),
         stream: false,
+        client: caller.name().to_owned(),
         request_bytes: body.len(),
         headers: Arc::new(headers),
     });

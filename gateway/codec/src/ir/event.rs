@@ -233,6 +233,14 @@ impl BlockStart<'_> {
 }
 
 impl Delta<'_> {
+    /// What it adds to what the model said, in bytes; signatures are nobody's words.
+    pub fn content_bytes(&self) -> u64 {
+        match self {
+            Self::Text(text) | Self::Thinking(text) | Self::ToolInput(text) => text.len() as u64,
+            Self::Signature(_) | Self::Other(_) => 0,
+        }
+    }
+
     /// Whether it adds nothing.
     pub fn is_empty(&self) -> bool {
         match self {

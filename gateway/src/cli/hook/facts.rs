@@ -20,8 +20,9 @@ pub(super) struct TrialFacts {
 }
 
 /// The attributes that a trial can set.
-const ATTRIBUTES: [&str; 11] = [
+const ATTRIBUTES: [&str; 12] = [
     "id",
+    "client",
     "dialect",
     "model",
     "stream",
@@ -54,6 +55,7 @@ impl TrialFacts {
                 dialect: dialect(given.text("dialect", "anthropic-messages"))?.name(),
                 model: model.to_owned(),
                 stream: given.text("stream", &body["stream"].to_string()) == "true",
+                client: given.text("client", "").to_owned(),
                 request_bytes: trial.document.as_ref().map_or(0, Vec::len),
                 headers: Arc::new(trial.headers.clone()),
             },

@@ -33,7 +33,7 @@ pub struct Report {
 }
 
 impl Report {
-    fn good(lines: &[String]) -> Self {
+    pub(super) fn good(lines: &[String]) -> Self {
         Self {
             text: lines.join("\n"),
             is_good: true,

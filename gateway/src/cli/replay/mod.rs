@@ -19,8 +19,11 @@ use serde_json::value::RawValue;
 use self::recorded::{Recorded, Sent};
 use super::hook::difference::{changes, line_changes};
 use super::hook::{Report, read_text};
+use crate::accounts::Accounts;
 use crate::app::{self, Locking, Overrides, Source};
-use crate::config::{Attempts, Config, Hooks, LISTEN, Limits, Models, Route, Target, Upstream};
+use crate::config::{
+    Attempts, Config, Hooks, Keys, LISTEN, Limits, Models, Prices, Route, State, Target, Upstream,
+};
 use crate::exits::ReplyBody;
 use crate::gate::Gates;
 use crate::hook::Chain;
@@ -157,6 +160,7 @@ async fn once(call: &Captured, hooks: Chain) -> Result<Run, String> {
         headers: headers(&call.headers)?,
         body: call.request.get().to_owned().into(),
         passes: Passes::default(),
+        client: None,
     };
     let reply = pipeline::run(Arc::new(world), inbound).await;
     let mut read = format!("{}\n", reply.status).into_bytes();
@@ -192,7 +196,10 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
     let route = Route::new("*", vec![Target::new(0, model)]);
     let config = Config {
         listen: LISTEN,
-        keys: Vec::new(),
+        keys: Keys::default(),
+        keys_file: None,
+        prices: Prices::default(),
+        state: State::default(),
         limits: Limits::default(),
         // What was captured is one attempt.
         attempts: Attempts {
@@ -215,6 +222,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         health: Arc::default(),
         lessons: Lessons::default(),
         gates: Gates::new(&config, None),
+        accounts: Accounts::default(),
         config,
     })
 }

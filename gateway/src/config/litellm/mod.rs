@@ -15,7 +15,7 @@ use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
 use super::write::Origins;
-use super::{Config, HookEntry, Hooks, Kv, Match, Models, Target, Upstream};
+use super::{Config, HookEntry, Hooks, Kv, Match, Models, Prices, State, Target, Upstream};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 use keys::Keys;
@@ -101,15 +101,18 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         .filter(|key| key.text().is_some_and(|key| !key.is_empty()));
     if let Some(key) = key {
         origins.note("keys", key.origin());
+        origins.key = key.text().map(Secret::new);
     }
     let chain = import.chain.into_iter().chain(native::default_chain());
     let config = Config {
         listen: super::LISTEN,
         keys: key
             .and_then(Node::text)
-            .map(Secret::new)
-            .into_iter()
-            .collect(),
+            .map(super::Keys::of_one)
+            .unwrap_or_default(),
+        keys_file: None,
+        prices: Prices::default(),
+        state: State::default(),
         limits: routing::limits(&general, &router, &settings, &mut origins),
         attempts: routing::attempts(&router, &settings, &mut origins),
         upstreams: import.upstreams,

@@ -91,10 +91,18 @@ impl Hook for Stages {
             let calls = call.increment("calls", 1, None)?;
             let outcome = outcome.unwrap_or_default().replace(' ', "_");
             call.observe("output_tokens", tokens.unwrap_or(-1.0), &[]);
+            let client = call.attribute("client").unwrap_or_default();
+            let recorded: Option<String> = call.get("/client")?;
+            let recorded = recorded.unwrap_or_default();
             call.count(
                 "calls",
                 1.0,
-                &[("outcome", outcome), ("nth", calls.to_string())],
+                &[
+                    ("outcome", outcome),
+                    ("nth", calls.to_string()),
+                    ("client", client),
+                    ("recorded", recorded),
+                ],
             );
         }
         Ok(())

@@ -1,0 +1,551 @@
+//! Keys: whose they are, what they are for, and what they may use up.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sluice::cli::keys::{self, Command};
+use sluice_tests::guests::GUEST_STAGES;
+use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk};
+
+/// The endpoints of both dialects.
+const ENDPOINTS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
+
+/// No test waits longer than this for anything, so that a hang is a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ask `model` for an answer of at most 1000 tokens.
+async fn ask(gateway: &TestGateway, path: &str, key: &str, model: &str, stream: bool) -> Answer {
+    let body = json!({ "model": model, "max_tokens": 1000, "stream": stream,
+        "messages": [{ "role": "user", "content": "hi" }] });
+    let headers = [("x-api-key", key)];
+    gateway
+        .client()
+        .post(path, &headers, body.to_string())
+        .await
+}
+
+/// Ask until the answer has `status`: what ended is settled aside.
+async fn ask_until(gateway: &TestGateway, key: &str, stream: bool, status: u16) -> Answer {
+    let asking = async {
+        loop {
+            let answer = ask(gateway, "/v1/messages", key, "m", stream).await;
+            if answer.status == status {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(PATIENCE, asking).await;
+    answer.unwrap_or_else(|_| panic!("never {status}"))
+}
+
+/// A limit of 1013 tokens: a call reserves 1005 (1000 of its answer, 5 of "hi" and
+/// what is around it) and takes 10, so that the second is beyond it.
+const ONE_CALL: &str =
+    "keys: [ { name: ann, key: sk-ann, budget: { tokens: 1013, per: total } } ]\n";
+
+/// The same, so that the second is beyond it as soon as 8 tokens are taken.
+const FULL_FROM_8: &str =
+    "keys: [ { name: ann, key: sk-ann, budget: { tokens: 1012, per: total } } ]\n";
+
+/// The tokens that are taken, as the refusal of one more call says.
+async fn taken(gateway: &TestGateway, stream: bool) -> String {
+    let answer = ask(gateway, ENDPOINTS[0], "sk-ann", "m", stream).await;
+    assert_eq!(answer.status, 429);
+    let body = answer.json();
+    let said = body["error"]["message"].as_str().expect("a message");
+    let (_, said) = said.split_once("(`budget`): ").expect("whose limit it is");
+    said.split(' ').next().expect("a number").to_owned()
+}
+
+/// What is taken once it is no longer `before`: what ended is settled aside.
+async fn taken_after(gateway: &TestGateway, stream: bool, before: &str) -> String {
+    let asking = async {
+        loop {
+            let taken = taken(gateway, stream).await;
+            if taken != before {
+                return taken;
+            }
+        }
+    };
+    let taken = tokio::time::timeout(PATIENCE, asking).await;
+    taken.unwrap_or_else(|_| panic!("for ever {before}"))
+}
+
+#[tokio::test]
+async fn a_key_is_for_its_models() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let gateway = TestGateway::start(&upstream.config(
+        "  n: m
+  vendor/*: { upstream: up }
+keys:
+  - sk-any
+  - { name: ann, key: sk-ann, models: [m, vendor/*] }
+",
+    ))
+    .await;
+    for (path, kind) in [
+        (ENDPOINTS[0], "not_found_error"),
+        (ENDPOINTS[1], "invalid_request_error"),
+    ] {
+        for stream in [false, true] {
+            for (key, model, status) in [
+                ("sk-any", "n", 200),
+                ("sk-ann", "m", 200),
+                ("sk-ann", "m[1m]", 200),
+                ("sk-ann", "vendor/x", 200),
+                ("sk-ann", "n", 404),
+                ("sk-bob", "m", 401),
+            ] {
+                let answer = ask(&gateway, path, key, model, stream).await;
+                assert_eq!(answer.status, status, "{path} {key} {model}");
+                if status == 404 {
+                    let error = &answer.json()["error"];
+                    assert_eq!(error["type"], kind);
+                    assert_eq!(
+                        error["message"],
+                        "model `n` is not for key `ann`; it may ask for `m`, `vendor/*`"
+                    );
+                    assert_eq!(answer.header("x-should-retry"), "false");
+                }
+            }
+        }
+    }
+    let client = gateway.client();
+    for (key, expected) in [("sk-any", vec!["m", "n"]), ("sk-ann", vec!["m"])] {
+        let list = client
+            .request("GET", "/v1/models", &[("x-api-key", key)])
+            .await;
+        let list = list.json();
+        let names = list["data"].as_array().expect("a list").iter();
+        let names: Vec<_> = names.filter_map(|model| model["id"].as_str()).collect();
+        assert_eq!(names, expected);
+        let one = client
+            .request("GET", "/v1/models/n", &[("x-api-key", key)])
+            .await;
+        assert_eq!(one.status, if key == "sk-any" { 200 } else { 404 });
+    }
+}
+
+#[tokio::test]
+async fn hooks_and_records_know_the_client_and_no_key() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let config = upstream.config(
+        "keys: [ sk-any, { name: ann, key: sk-ann } ]
+hooks: { chain: [ { hook: stages, grants: { kv: true }, config: { count: true } } ] }
+",
+    );
+    let gateway = TestGateway::with_hooks(&config, &[("stages", GUEST_STAGES)]).await;
+    ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true).await;
+    let counted = async {
+        loop {
+            let headers = [("x-api-key", "sk-any")];
+            let answer = gateway.client().request("GET", "/metrics", &headers).await;
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            if text.contains("sluice_hook_calls{") {
+                return text;
+            }
+        }
+    };
+    let text = tokio::time::timeout(PATIENCE, counted)
+        .await
+        .expect("it is counted");
+    assert!(text.contains("client=\"ann\",recorded=\"ann\""), "{text}");
+    assert!(!text.contains("sk-ann"), "{text}");
+}
+
+#[tokio::test]
+async fn requests_of_a_minute_are_counted() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let config =
+        upstream.config("keys: [ sk-any, { name: ann, key: sk-ann, requests_per_minute: 1 } ]\n");
+    let gateway = TestGateway::start(&config).await;
+    let mut refused = 0;
+    // A minute may end between two of them, hardly between three.
+    for path in ENDPOINTS.repeat(3) {
+        let answer = ask(&gateway, path, "sk-ann", "m", true).await;
+        if answer.status == 200 {
+            continue;
+        }
+        refused += 1;
+        assert_eq!(answer.status, 429);
+        let wait: u64 = answer.header("retry-after").parse().expect("seconds");
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert_eq!(answer.header("x-should-retry"), "");
+        let body = answer.json();
+        let said = body["error"]["message"].as_str().expect("a message");
+        assert!(
+            said.starts_with(
+                "the limit of key `ann` is 1 requests a minute (`requests_per_minute`)"
+            ),
+            "{said}"
+        );
+    }
+    assert!(refused >= 3, "{refused} of 6");
+    assert_eq!(upstream.requests().len(), 6 - refused);
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[0], "sk-any", "m", true)
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_budget_is_settled_by_what_was_used() {
+    let upstream = FakeUpstream::saying("ok").await;
+    for stream in [false, true] {
+        for path in ENDPOINTS {
+            // Three calls of 10 tokens: the last is let in at 20 + 1005.
+            let keys =
+                "keys: [ { name: ann, key: sk-ann, budget: { tokens: 1025, per: total } } ]\n";
+            let gateway = TestGateway::start(&upstream.config(keys)).await;
+            assert_eq!(ask(&gateway, path, "sk-ann", "m", stream).await.status, 200);
+            ask_until(&gateway, "sk-ann", stream, 200).await;
+            ask_until(&gateway, "sk-ann", stream, 200).await;
+            let answer = ask_until(&gateway, "sk-ann", stream, 429).await;
+            assert_eq!(answer.header("retry-after"), "", "it never begins anew");
+            assert_eq!(answer.header("x-should-retry"), "false");
+            let asking = async {
+                loop {
+                    let answer = ask(&gateway, path, "sk-ann", "m", stream).await;
+                    let body = answer.json();
+                    let said = body["error"]["message"].as_str().expect("a message");
+                    if said.contains("30 tokens are taken, and this call may take 1005 tokens") {
+                        return body["error"]["type"].clone();
+                    }
+                }
+            };
+            let kind = tokio::time::timeout(PATIENCE, asking)
+                .await
+                .expect("settled");
+            assert_eq!(kind, "rate_limit_error");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_running_call_holds_what_it_may_take_until_its_client_leaves() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let gateway = TestGateway::start(&upstream.config(FULL_FROM_8)).await;
+    let body = json!({ "model": "m", "max_tokens": 1000, "stream": true,
+        "messages": [{ "role": "user", "content": "hi" }] });
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let request = client.post(format!("{}/v1/messages", gateway.url()));
+    let request = request.header("x-api-key", "sk-ann").body(body.to_string());
+    // 12 bytes are about 3 tokens, beside the prompt's 5.
+    speaker.say(chunk(&json!({ "content": "twelve bytes" })));
+    let mut running = request.send().await.expect("an answer");
+    while let Some(bytes) = running.chunk().await.expect("the stream goes on") {
+        if String::from_utf8_lossy(&bytes).contains("twelve bytes") {
+            break;
+        }
+    }
+    assert_eq!(taken(&gateway, true).await, "1005");
+    drop(running);
+    speaker.left().await;
+    assert_eq!(taken_after(&gateway, true, "1005").await, "8");
+}
+
+#[tokio::test]
+async fn where_the_upstream_does_not_count_the_gateway_does() {
+    let uncounted = json!({ "choices": [{ "index": 0, "finish_reason": "stop",
+        "message": { "role": "assistant", "content": "twelve bytes" } }] });
+    let upstream = FakeUpstream::start(move |request| {
+        if request.json()["stream"] == true {
+            let said = chunk(&json!({ "content": "twelve bytes" }));
+            Script::Pieces(vec![said, "data: [DONE]\n\n".into()])
+        } else {
+            Script::json(&uncounted)
+        }
+    })
+    .await;
+    for stream in [false, true] {
+        let gateway = TestGateway::start(&upstream.config(FULL_FROM_8)).await;
+        let answer = ask(&gateway, ENDPOINTS[0], "sk-ann", "m", stream).await;
+        // What the client is shown is what its key pays.
+        let usage = &answer.message()["usage"];
+        let parts = ["input_tokens", "output_tokens"].iter();
+        let shown: u64 = parts
+            .map(|part| usage[part].as_u64().expect("a count"))
+            .sum();
+        let taken = taken_after(&gateway, stream, "1005").await;
+        assert_eq!(
+            (taken, usage["output_tokens"].clone()),
+            (shown.to_string(), json!(3))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_fails_takes_nothing() {
+    let upstream = FakeUpstream::start(|_| {
+        Script::Whole(
+            400,
+            Vec::new(),
+            json!({ "error": { "message": "no" } }).to_string(),
+        )
+    })
+    .await;
+    let gateway = TestGateway::start(&upstream.config(ONE_CALL)).await;
+    for _ in 0..3 {
+        ask_until(&gateway, "sk-ann", false, 400).await;
+    }
+    // Two that took 5 each would have left too little.
+    ask_until(&gateway, "sk-ann", true, 400).await;
+}
+
+#[tokio::test]
+async fn money_is_counted_by_the_target_s_price() {
+    let upstream = FakeUpstream::saying("ok").await;
+    // A dollar a token of the answer: 1000 reserved, 3 taken.
+    let gateway = TestGateway::start(&upstream.config(
+        "keys: [ sk-any, { name: ann, key: sk-ann, budget: { usd: 1003, per: month } } ]
+prices: { \"up/*\": { input: 0, output: 1000000 }, \"*\": { input: 9, output: 9 } }
+state: { store: memory }
+",
+    ))
+    .await;
+    ask_until(&gateway, "sk-ann", false, 200).await;
+    ask_until(&gateway, "sk-ann", true, 200).await;
+    let answer = ask_until(&gateway, "sk-ann", true, 429).await;
+    let body = answer.json();
+    let said = body["error"]["message"].as_str().expect("a message");
+    assert!(
+        said.starts_with("the limit of key `ann` is 1003.0000 USD a month (`budget`)"),
+        "{said}"
+    );
+    // Nobody waits for next month with a request in hand.
+    assert_ne!(answer.header("retry-after"), "");
+    assert_eq!(answer.header("x-should-retry"), "false");
+    let admin = [("x-api-key", "sk-any")];
+    let settled = async {
+        loop {
+            let client = gateway.client();
+            let report = client.request("GET", "/admin/keys", &admin).await.json();
+            if report[0]["limits"][0]["taken"] == 6.0 {
+                return report;
+            }
+        }
+    };
+    let report = tokio::time::timeout(PATIENCE, settled)
+        .await
+        .expect("settled");
+    let limit = &report[0]["limits"][0];
+    assert_eq!(
+        (&report[0]["name"], &limit["unit"]),
+        (&json!("ann"), &json!("usd"))
+    );
+    assert_eq!(
+        (&limit["limit"], &limit["max"]),
+        (&json!("budget"), &json!(1003.0))
+    );
+}
+
+#[tokio::test]
+async fn a_budget_outlasts_reloads_and_the_process() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state.redb");
+    let config = upstream.config(&format!(
+        "{ONE_CALL}state: {{ store: disk, path: {state:?} }}\n"
+    ));
+    let mut gateway = TestGateway::start(&config).await;
+    ask_until(&gateway, "sk-ann", true, 200).await;
+    ask_until(&gateway, "sk-ann", true, 429).await;
+    let changed = config.replace("m: {", "other: {upstream: up}\n  m: {");
+    let reloaded = gateway
+        .reload(|folder| std::fs::write(folder.join("sluice.yaml"), changed).expect("a write"))
+        .await;
+    assert_eq!(reloaded.refused, [""; 0]);
+    ask_until(&gateway, "sk-ann", true, 429).await;
+    drop(gateway);
+    // The file is closed when its last user is gone, which is aside.
+    let starting = async {
+        loop {
+            if let Ok(gateway) = TestGateway::try_start(&config, &[]).await {
+                return gateway;
+            }
+        }
+    };
+    let gateway = tokio::time::timeout(PATIENCE, starting)
+        .await
+        .expect("it starts");
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true)
+            .await
+            .status,
+        429
+    );
+}
+
+#[tokio::test]
+async fn without_its_store_calls_go_on_or_are_refused() {
+    let upstream = FakeUpstream::saying("ok").await;
+    for (policy, status) in [("allow", 200), ("refuse", 503)] {
+        // Nobody listens there.
+        let config = upstream.config(&format!(
+            "{}state: {{ store: redis, url: \"redis://127.0.0.1:1/0\", on_store_failure: {policy} }}\n",
+            ONE_CALL.replace("[ ", "[ sk-any, ")
+        ));
+        let gateway = TestGateway::start(&config).await;
+        for path in ENDPOINTS {
+            for stream in [false, true] {
+                let answer = ask(&gateway, path, "sk-ann", "m", stream).await;
+                assert_eq!(answer.status, status, "{policy}");
+            }
+        }
+        let headers = [("x-api-key", "sk-any")];
+        let metrics = gateway.client().request("GET", "/metrics", &headers).await;
+        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        assert!(text.contains("sluice_state_failures_total 4"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_file_come_and_go_while_it_runs() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let config = upstream.config("keys_file: keys.yaml\n");
+    let mut gateway = TestGateway::start(&config).await;
+    // No keys are none that open.
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[0], "sk-ann", "m", false)
+            .await
+            .status,
+        401
+    );
+    let write = |text: &'static str| {
+        move |folder: &std::path::Path| {
+            std::fs::write(folder.join("keys.yaml"), text).expect("a write");
+        }
+    };
+    let state = gateway.reload(write("- { name: ann, key: sk-ann }")).await;
+    assert_eq!(state.changes, ["key `ann` added (all models)"]);
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[0], "sk-ann", "m", false)
+            .await
+            .status,
+        200
+    );
+    let state = gateway.reload(write("- { name: ann, kye: sk-ann }")).await;
+    let why = state.refused.concat();
+    assert!(
+        why.contains("keys.yaml:1: [0].kye: no setting named `kye`"),
+        "{why}"
+    );
+    let state = gateway.reload(write("[]")).await;
+    assert_eq!(state.changes, ["key `ann` removed"]);
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[0], "sk-ann", "m", false)
+            .await
+            .status,
+        401
+    );
+}
+
+#[tokio::test]
+async fn what_tells_of_others_is_an_operator_s() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let gateway = TestGateway::start(&upstream.config(
+        "keys: [ sk-any, { name: ann, key: sk-ann }, { name: ops, key: sk-ops, admin: true } ]\n",
+    ))
+    .await;
+    for path in ["/metrics", "/admin/hooks", "/admin/keys", "/admin/targets"] {
+        for (key, status) in [("sk-any", 200), ("sk-ann", 403), ("sk-ops", 200), ("", 401)] {
+            let headers = [("x-api-key", key)];
+            let answer = gateway.client().request("GET", path, &headers).await;
+            assert_eq!(answer.status, status, "{path} {key}");
+        }
+    }
+}
+
+/// A key for `name`, with everything that it can have.
+fn add(name: &str, config: Option<std::path::PathBuf>) -> Result<keys::Report, String> {
+    keys::run(Command::Add(keys::Add {
+        name: name.into(),
+        config,
+        models: vec!["m".into(), "vendor/*".into()],
+        requests_per_minute: Some(60),
+        tokens_per_minute: None,
+        budget: Some("2.5usd/month".parse().expect("a budget")),
+        admin: true,
+    }))
+}
+
+#[tokio::test]
+async fn sluice_keys_makes_and_revokes_keys_of_a_running_gateway() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let text = upstream.config(
+        "keys_file: keys.yaml\nprices: { \"*\": { input: 1, output: 1 } }\nstate: { store: memory }\n",
+    );
+    let mut gateway = TestGateway::start(&text).await;
+    let config = gateway.folder().join("sluice.yaml");
+    let mut key = String::new();
+    let state = gateway
+        .reload(|_| {
+            let report = add("ann", Some(config.clone())).expect("it is added");
+            key = report.text.lines().nth(1).expect("the key").to_owned();
+            assert!(key.starts_with("sk-sluice-") && key.len() == 74, "{key}");
+        })
+        .await;
+    let terms = "models m, vendor/*; 60 requests a minute; 2.5 USD a month; admin";
+    assert_eq!(state.changes, [format!("key `ann` added ({terms})")]);
+    let file = std::fs::read_to_string(gateway.folder().join("keys.yaml")).expect("a file");
+    assert!(!file.contains(&key[..20]), "only its hash is kept");
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[0], &key, "m", false).await.status,
+        200
+    );
+
+    let again = add("ann", Some(config.clone())).expect_err("one name, one key");
+    assert_eq!(again, "there is a key named `ann` already");
+    let listed = keys::run(Command::List {
+        config: config.clone(),
+    })
+    .expect("a list");
+    assert_eq!(listed.text, format!("{:24} {terms}", "ann"));
+
+    let revoke = |name: &str| {
+        keys::run(Command::Revoke {
+            name: name.into(),
+            config: config.clone(),
+        })
+    };
+    let why = revoke("bob").expect_err("there is none");
+    assert_eq!(why, "there is no key named `bob`");
+    let state = gateway
+        .reload(|_| drop(revoke("ann").expect("it is there")))
+        .await;
+    assert_eq!(state.changes, ["key `ann` removed"]);
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[0], &key, "m", false).await.status,
+        401
+    );
+}
+
+#[tokio::test]
+async fn without_a_file_of_keys_the_entry_is_printed() {
+    let report = add("ann", None).expect("a key");
+    let lines: Vec<_> = report.text.lines().collect();
+    let upstream = FakeUpstream::saying("ok").await;
+    let config = upstream.config(&format!(
+        "keys:\n{}\nstate: {{ store: memory }}\n",
+        lines[3]
+    ));
+    let gateway = TestGateway::start(&config).await;
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[1], lines[1], "m", true)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        ask(&gateway, ENDPOINTS[1], lines[1], "n", true)
+            .await
+            .status,
+        404
+    );
+    assert!(add("a b", None).is_err());
+}
