@@ -77,6 +77,8 @@ pub(crate) struct Answer {
     takes_refusals: bool,
     /// A hook ended the answer with it.
     refusal: Option<Refusal>,
+    /// The gateway ended the stream with it.
+    fault: Option<Error>,
     /// What the client's dialect could not carry.
     losses: Losses,
 }
@@ -171,6 +173,7 @@ impl Answer {
             deadline: terms.deadline,
             takes_refusals: terms.takes_refusals,
             refusal: None,
+            fault: None,
             losses: Losses::default(),
         })
     }
@@ -252,7 +255,10 @@ impl Answer {
             match self.step(&mut call.session, pause).await {
                 Ok(Step::Silent) => self.delivery.ping(),
                 Ok(Step::Moved) => {}
-                Err(error) => self.delivery.fail(&error.kind, &error.message),
+                Err(error) => {
+                    self.delivery.fail(&error.kind, &error.message);
+                    self.fault = Some(error);
+                }
             }
         }
     }
@@ -268,7 +274,13 @@ impl Answer {
             Duration::from_millis(idle_ms).saturating_sub(self.source.last_byte.elapsed());
         let left = self.deadline.saturating_duration_since(Instant::now());
         let patience = wait.min(idle_left).min(left);
-        let read = tokio::time::timeout(patience, self.source.read()).await;
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(patience, self.source.read()) => read,
+            () = self.world.closing.over() => {
+                return Err(Error::stopping(self.world.config.drain.streams_ms));
+            }
+        };
         if read.is_err() && wait < idle_left.min(left) {
             return Ok(Step::Silent);
         }
@@ -423,6 +435,9 @@ impl Answer {
 
     fn conclude(&mut self, call: &mut Call) {
         self.judge(call);
+        if let Some(fault) = &self.fault {
+            return call.failed(fault);
+        }
         match self.delivery.failure.take() {
             Some((kind, message)) => call.failed(&Error::upstream_kind(
                 &self.upstream().name,
@@ -553,7 +568,6 @@ impl Delivery {
     /// The answer fails in its middle.
     fn fail(&mut self, kind: &str, message: &str) {
         self.ended = true;
-        self.failure = Some((kind.to_owned(), message.to_owned()));
         self.format.error_event(kind, message, &mut self.out);
     }
 }

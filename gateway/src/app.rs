@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::closing::{Closing, Phase};
 use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::gate::Gates;
@@ -29,6 +30,10 @@ const REBUILDS_MAX: usize = 5;
 
 /// Time for a local server to accept a connection, in ms.
 const PROBE_MS: u64 = 100;
+
+/// Time for the last words of calls that were ended, in ms: who reads slower than that
+/// is not heard of again.
+const LAST_WORDS_MS: u64 = 2_000;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -73,6 +78,7 @@ pub struct App {
     /// What the last reload came to; changes with every attempt.
     pub reloads: watch::Receiver<ReloadState>,
     demand: Arc<Notify>,
+    current: Arc<Current>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
     reloader: JoinHandle<()>,
@@ -127,7 +133,7 @@ impl App {
             seen: Some(seen),
             watcher,
             demand: demand.clone(),
-            current,
+            current: current.clone(),
             report,
         };
         let reloader = tokio::spawn(reloader.run(builder));
@@ -136,6 +142,7 @@ impl App {
             addr,
             reloads,
             demand,
+            current,
             stop: Some(stop),
             server,
             reloader,
@@ -147,12 +154,32 @@ impl App {
         self.demand.notify_one();
     }
 
-    /// Take no new calls, and wait for the running ones.
+    /// Say that it stops, take no more calls, and wait for the running ones; those that
+    /// last too long are ended with an error.
     pub async fn shut_down(mut self) {
+        let world = self.current.load();
+        let (terms, closing) = (world.config.drain, &world.closing);
+        closing.enter(Phase::Announced);
+        let ms = terms.announce_ms;
+        tracing::info!(ms, "Stopping: `/readyz` fails, calls are still taken.");
+        tokio::time::sleep(Duration::from_millis(ms)).await;
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
-        let _ = (&mut self.server).await;
+        let ms = terms.streams_ms;
+        tracing::info!(ms, "No more calls are taken; running ones may end.");
+        if !self.ends_within(ms).await {
+            tracing::warn!("Calls that still run are ended with an error.");
+            closing.enter(Phase::Over);
+            self.ends_within(LAST_WORDS_MS).await;
+        }
+        tracing::info!("Stopped.");
+    }
+
+    /// Whether the last connection is gone in time.
+    async fn ends_within(&mut self, ms: u64) -> bool {
+        let ended = tokio::time::timeout(Duration::from_millis(ms), &mut self.server);
+        ended.await.is_ok()
     }
 }
 
@@ -171,6 +198,7 @@ pub(crate) struct Builder {
     overrides: Overrides,
     engine: Arc<Engine>,
     demo: Option<SocketAddr>,
+    closing: Closing,
 }
 
 impl Builder {
@@ -187,6 +215,7 @@ impl Builder {
             overrides,
             engine,
             demo,
+            closing: Closing::default(),
         })
     }
 
@@ -203,6 +232,7 @@ impl Builder {
             overrides,
             engine,
             demo,
+            closing: Closing::default(),
         })
     }
 
@@ -244,6 +274,7 @@ impl Builder {
                 endpoints,
                 health: previous.map(|old| old.health.clone()).unwrap_or_default(),
                 lessons: Lessons::default(),
+                closing: self.closing.clone(),
             },
             notes,
         ))

@@ -18,6 +18,7 @@ mod answer;
 pub mod app;
 pub mod call;
 pub mod cli;
+pub mod closing;
 mod codecs;
 pub mod config;
 pub mod demo;

@@ -156,12 +156,17 @@ async fn serve(
         },
     };
 
-    // 5. to 8. Try the targets until one answers, or the call has lasted too long.
+    // 5. to 8. Try the targets until one answers, the call has lasted too long, or the
+    // gateway stops.
     let deadline = call.deadline.into();
     let answered = attempts(world, call, &inbound, &request, plan);
-    match tokio::time::timeout_at(deadline, answered).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::overdue(world.config.limits.total_timeout_ms)),
+    tokio::select! {
+        biased;
+        outcome = tokio::time::timeout_at(deadline, answered) => match outcome {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::overdue(world.config.limits.total_timeout_ms)),
+        },
+        () = world.closing.over() => Err(Error::stopping(world.config.drain.streams_ms)),
     }
 }
 

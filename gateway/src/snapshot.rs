@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use crate::closing::Closing;
 use crate::config::Config;
 use crate::gate::Gates;
 use crate::health::Health;
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub gates: Gates,
     /// What upstreams have taught.
     pub lessons: Lessons,
+    /// Whether the gateway is about to stop.
+    pub closing: Closing,
 }
 
 /// What the last reload came to.

@@ -128,6 +128,7 @@ fn settings(snapshot: &Snapshot) -> Vec<Part> {
         Part::new("keys", format!("{} of them", keys.len()), &keys),
         Part::new("limits", String::new(), &[&shown(&config.limits)]),
         Part::new("attempts", String::new(), &[&shown(&config.attempts)]),
+        Part::new("drain", String::new(), &[&shown(&config.drain)]),
     ]
 }
 

@@ -16,8 +16,8 @@ use super::document::Node;
 use super::native::{self, Surroundings};
 use super::write::Origins;
 use super::{
-    Attempts, Config, HookEntry, Hooks, Kv, LISTEN, Limits, Match, Models, Route, Target, Tier,
-    Upstream,
+    Attempts, Config, Drain, HookEntry, Hooks, Kv, LISTEN, Limits, Match, Models, Route, Target,
+    Tier, Upstream,
 };
 use crate::provider::Dialect;
 use crate::secret::Secret;
@@ -151,6 +151,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         keys: key.map(secret).into_iter().collect(),
         limits,
         attempts: Attempts::default(),
+        drain: Drain::default(),
         upstreams: import.upstreams,
         models,
         hooks: Hooks {

@@ -594,6 +594,7 @@ fn the_reference_file_shows_every_setting() {
     let known = [
         &TOP[..],
         &LIMITS,
+        &DRAIN,
         &UPSTREAM,
         &TIERS,
         &ROUTE,

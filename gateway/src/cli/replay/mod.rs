@@ -20,7 +20,10 @@ use self::recorded::{Recorded, Sent};
 use super::hook::difference::{changes, line_changes};
 use super::hook::{Report, read_text};
 use crate::app::{self, Locking, Overrides, Source};
-use crate::config::{Attempts, Config, Hooks, LISTEN, Limits, Models, Route, Target, Upstream};
+use crate::closing::Closing;
+use crate::config::{
+    Attempts, Config, Drain, Hooks, LISTEN, Limits, Models, Route, Target, Upstream,
+};
 use crate::exits::ReplyBody;
 use crate::gate::Gates;
 use crate::hook::Chain;
@@ -206,6 +209,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         },
         hooks: Hooks::default(),
         providers: None,
+        drain: Drain::default(),
     };
     Ok(Snapshot {
         generation: 1,
@@ -214,6 +218,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         endpoints: vec![endpoint],
         health: Arc::default(),
         lessons: Lessons::default(),
+        closing: Closing::default(),
         gates: Gates::new(&config, None),
         config,
     })
