@@ -4,6 +4,7 @@ mod check;
 mod config;
 pub mod hook;
 mod import;
+mod log;
 pub mod replay;
 mod serve;
 
@@ -52,6 +53,14 @@ enum Command {
         /// Folder of hooks (`.wasm`), watched; overrides the file's `hooks.folder`.
         #[arg(long, value_name = "FOLDER")]
         hooks: Option<PathBuf>,
+        /// How lines of the log look; `auto` is `pretty` on a terminal, `json` elsewhere.
+        #[arg(
+            long,
+            value_name = "FORMAT",
+            env = "SLUICE_LOG_FORMAT",
+            default_value = "auto"
+        )]
+        log_format: log::Format,
     },
     /// Check a configuration as `serve` would read it, and print every mistake.
     ///
@@ -84,7 +93,8 @@ pub fn run() -> ExitCode {
             config,
             listen,
             hooks,
-        } => serve::run(config, Overrides { listen, hooks }),
+            log_format,
+        } => serve::run(config, Overrides { listen, hooks }, log_format),
         Command::Check { config, hooks } => {
             let listen = None;
             check::run(config.as_deref(), Overrides { listen, hooks })

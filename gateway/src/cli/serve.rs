@@ -1,22 +1,14 @@
 //! `sluice serve`
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-
+use super::log;
 use crate::app::{App, Overrides, Source};
 
 /// Run until a signal comes.
-pub(super) fn run(config: Option<PathBuf>, overrides: Overrides) -> ExitCode {
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+pub(super) fn run(config: Option<PathBuf>, overrides: Overrides, format: log::Format) -> ExitCode {
+    log::start(format);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
