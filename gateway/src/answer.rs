@@ -230,7 +230,8 @@ impl Answer {
     }
 
     /// The bytes for a client that wants a stream.
-    pub(crate) fn into_stream(self: Box<Self>, call: Call) -> BoxStream<'static, Bytes> {
+    pub(crate) fn into_stream(self: Box<Self>, mut call: Call) -> BoxStream<'static, Bytes> {
+        call.is_streamed = true;
         stream::unfold((self, call), |(mut answer, mut call)| async move {
             let bytes = answer.next(&mut call).await?;
             call.first_byte();
@@ -427,7 +428,10 @@ impl Answer {
         let Some(load) = &call.load else { return };
         if self.source.failed {
             let terms = &self.world.config.attempts;
-            load.failed(Blow::Counts, terms, Instant::now());
+            let cools = load.failed(Blow::Counts, terms, Instant::now());
+            if let Some(target) = call.target_label.as_deref().filter(|_| cools) {
+                self.world.tally.cooldown(target);
+            }
         } else {
             load.answered();
         }

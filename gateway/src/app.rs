@@ -22,6 +22,7 @@ use crate::kv::Stores;
 use crate::lessons::Lessons;
 pub use crate::snapshot::ReloadState;
 use crate::snapshot::{Current, Refusal, Snapshot};
+use crate::tally::Tally;
 use crate::upstream::{Client, Endpoint};
 use crate::{demo, server};
 
@@ -275,6 +276,7 @@ impl Builder {
                 health: previous.map(|old| old.health.clone()).unwrap_or_default(),
                 lessons: Lessons::default(),
                 closing: self.closing.clone(),
+                tally: Tally::new(self.engine.services.metrics.clone()),
             },
             notes,
         ))
@@ -456,6 +458,7 @@ impl Reloader {
                 log_diagnostics(&notes);
                 let (generation, changes) = (snapshot.generation, changes::between(old, &snapshot));
                 tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
+                old.tally.reload("good");
                 self.current.swap(snapshot);
                 self.report.send_modify(|state| {
                     *state = ReloadState {
@@ -471,6 +474,7 @@ impl Reloader {
             Err(diagnostics) => {
                 log_diagnostics(&diagnostics);
                 tracing::error!("The change was refused; what ran before runs on.");
+                old.tally.reload("refused");
                 let refused: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
                 self.report.send_modify(|state| {
                     state.refused.clone_from(&refused);

@@ -36,5 +36,6 @@ pub mod route;
 pub mod secret;
 pub mod server;
 pub mod snapshot;
+pub mod tally;
 pub mod tokens;
 pub mod upstream;

@@ -11,6 +11,7 @@ use crate::gate::Gates;
 use crate::health::Health;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
+use crate::tally::Tally;
 use crate::upstream::{Client, Endpoint};
 
 /// Configuration, hooks and connection pools, all of one generation.
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub lessons: Lessons,
     /// Whether the gateway is about to stop.
     pub closing: Closing,
+    /// What is counted of calls.
+    pub tally: Tally,
 }
 
 /// What the last reload came to.

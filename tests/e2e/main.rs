@@ -15,6 +15,7 @@ mod hostile;
 mod languages;
 mod ledger;
 mod load;
+mod metrics;
 mod reload;
 mod requests;
 mod routing;

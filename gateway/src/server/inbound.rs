@@ -46,8 +46,11 @@ async fn call(state: &State, dialect: Dialect, request: http::Request<Body>) -> 
         () = world.closing.over() => Err(Error::stopping(world.config.drain.streams_ms)),
     };
     match admitted {
-        Ok(inbound) => reply::response(pipeline::run(world, inbound).await),
-        Err(error) => reply::error(&error, dialect),
+        Ok(inbound) => reply::response(pipeline::run(world.clone(), inbound).await),
+        Err(error) => {
+            world.tally.turned_away(error.status);
+            reply::error(&error, dialect)
+        }
     }
 }
 

@@ -31,6 +31,7 @@ use crate::lessons::Lessons;
 use crate::pipeline::{self, Inbound, Passes};
 use crate::provider::{Accent, Dialect};
 use crate::snapshot::Snapshot;
+use crate::tally::Tally;
 use crate::upstream::{Client, Endpoint};
 
 /// Where both runs draw their random ids from, so that those are alike.
@@ -219,6 +220,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         health: Arc::default(),
         lessons: Lessons::default(),
         closing: Closing::default(),
+        tally: Tally::default(),
         gates: Gates::new(&config, None),
         config,
     })
