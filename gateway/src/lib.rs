@@ -16,6 +16,7 @@
 
 mod answer;
 pub mod app;
+pub mod build_info;
 pub mod call;
 pub mod cli;
 pub mod closing;

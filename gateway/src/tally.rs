@@ -4,6 +4,7 @@
 //! entry that matched, a target is written as it is configured. `docs/operations.md`
 //! has the same list for operators; a test holds both together.
 
+use crate::build_info;
 use crate::metrics::{Kind, Metrics};
 
 /// Where no entry of the configuration was found.
@@ -115,7 +116,12 @@ impl Tally {
         for (name, kind, help) in FAMILIES {
             metrics.describe(name, kind, help);
         }
-        let facts = [("version", env!("CARGO_PKG_VERSION"))];
+        let facts = [
+            ("version", build_info::VERSION),
+            ("commit", build_info::COMMIT),
+            ("target", build_info::TARGET),
+            ("wasmtime", build_info::WASMTIME),
+        ];
         metrics.gauge(BUILD_INFO, &facts).set(1.0);
         Self(metrics)
     }

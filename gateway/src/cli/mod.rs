@@ -11,6 +11,7 @@ mod serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -28,7 +29,7 @@ use crate::app::Overrides;
 ///   sluice serve
 ///   ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_AUTH_TOKEN=any ANTHROPIC_MODEL=demo claude
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, verbatim_doc_comment)]
+#[command(name = "sluice", version, long_version = long_version(), verbatim_doc_comment)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -84,6 +85,12 @@ enum Command {
     Hook(hook::Command),
     /// Show what a chain of hooks changes in a captured call, offline.
     Replay(replay::Arguments),
+}
+
+/// What `--version` says; `-V` says less.
+fn long_version() -> &'static str {
+    static LONG: LazyLock<String> = LazyLock::new(crate::build_info::long);
+    &LONG
 }
 
 /// Run the command that the process was started with.
