@@ -1,8 +1,13 @@
 //! Builds the bundled hooks and lists them for `hook::bundled`; lists the templates
-//! of hooks, and what they bring along, for `cli::hook::new`.
+//! of hooks, and what they bring along, for `cli::hook::new`; tells `build_info` what
+//! is built.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The version of the hook interface.
+const WIT: &str = "0.1.0";
 
 /// The folders of `hooks/` that ship inside the binary.
 const HOOKS: [&str; 12] = [
@@ -37,6 +42,62 @@ fn main() {
     std::fs::write(out.join("bundled.rs"), list).expect("OUT_DIR can be written");
     std::fs::write(out.join("templates.rs"), templates(&workspace))
         .expect("OUT_DIR can be written");
+    facts(&workspace);
+}
+
+// === facts of the build ===
+
+/// What `build_info` shows. Nothing here fails: a build without git or lock file knows less.
+fn facts(workspace: &Path) {
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| UNKNOWN.into());
+    let target = variable("TARGET");
+    let is_release = variable("PROFILE") == "release";
+    let commit = is_release.then(|| commit(workspace)).flatten();
+    let commit = commit.unwrap_or_else(|| UNKNOWN.into());
+    let wasmtime = locked(workspace, "wasmtime").unwrap_or_else(|| UNKNOWN.into());
+    for (name, value) in [
+        ("TARGET", &*target),
+        ("COMMIT", &commit),
+        ("WASMTIME", &wasmtime),
+        ("WIT", WIT),
+    ] {
+        println!("cargo::rustc-env=SLUICE_{name}={value}");
+    }
+}
+
+const UNKNOWN: &str = "unknown";
+
+/// The commit, if the workspace is a clone. Only release builds ask: others would be
+/// built anew with each commit.
+fn commit(workspace: &Path) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        let done = command.args(arguments).current_dir(workspace).output();
+        let said = String::from_utf8(done.ok().filter(|done| done.status.success())?.stdout);
+        said.ok().map(|said| said.trim().to_owned())
+    };
+    // A tarball may have been unpacked inside of another clone.
+    let root = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
+    if root.canonicalize().ok()? != workspace.canonicalize().ok()? {
+        return None;
+    }
+    // It grows with each commit and checkout.
+    let log = workspace.join(git(&["rev-parse", "--git-path", "logs/HEAD"])?);
+    if log.exists() {
+        println!("cargo::rerun-if-changed={}", log.display());
+    }
+    git(&["rev-parse", "--short=12", "HEAD"])
+}
+
+/// The version of `package` in the lock file.
+fn locked(workspace: &Path, package: &str) -> Option<String> {
+    let file = workspace.join("Cargo.lock");
+    println!("cargo::rerun-if-changed={}", file.display());
+    let text = std::fs::read_to_string(file).ok()?;
+    let mut lines = text.lines();
+    lines.find(|line| *line == format!("name = \"{package}\""))?;
+    let version = lines.next()?.strip_prefix("version = ")?;
+    Some(version.trim_matches('"').to_owned())
 }
 
 // === templates ===
@@ -45,8 +106,8 @@ fn main() {
 fn templates(workspace: &Path) -> String {
     let root = workspace.join("gateway/templates");
     println!("cargo::rerun-if-changed={}", root.display());
-    let wit = workspace.join("wit/0.1.0");
-    let mut sdk = texts(&wit, "wit/0.1.0/");
+    let wit = workspace.join("wit").join(WIT);
+    let mut sdk = texts(&wit, &format!("wit/{WIT}/"));
     for folder in ["hook-sdk", "hook-sdk/macros"] {
         let at = workspace.join(folder);
         sdk.extend(texts(&at.join("src"), &format!("{folder}/src/")));

@@ -77,6 +77,8 @@ pub(crate) struct Answer {
     takes_refusals: bool,
     /// A hook ended the answer with it.
     refusal: Option<Refusal>,
+    /// The gateway ended the stream with it.
+    fault: Option<Error>,
     /// What the client's dialect could not carry.
     losses: Losses,
 }
@@ -174,6 +176,7 @@ impl Answer {
             deadline: terms.deadline,
             takes_refusals: terms.takes_refusals,
             refusal: None,
+            fault: None,
             losses: Losses::default(),
         })
     }
@@ -230,7 +233,8 @@ impl Answer {
     }
 
     /// The bytes for a client that wants a stream.
-    pub(crate) fn into_stream(self: Box<Self>, call: Call) -> BoxStream<'static, Bytes> {
+    pub(crate) fn into_stream(self: Box<Self>, mut call: Call) -> BoxStream<'static, Bytes> {
+        call.is_streamed = true;
         stream::unfold((self, call), |(mut answer, mut call)| async move {
             let bytes = answer.next(&mut call).await?;
             call.first_byte();
@@ -257,7 +261,10 @@ impl Answer {
             match self.step(&mut call.session, pause).await {
                 Ok(Step::Silent) => self.delivery.ping(),
                 Ok(Step::Moved) => {}
-                Err(error) => self.delivery.fail(&error.kind, &error.message),
+                Err(error) => {
+                    self.delivery.fail(&error.kind, &error.message);
+                    self.fault = Some(error);
+                }
             }
         }
     }
@@ -273,7 +280,13 @@ impl Answer {
             Duration::from_millis(idle_ms).saturating_sub(self.source.last_byte.elapsed());
         let left = self.deadline.saturating_duration_since(Instant::now());
         let patience = wait.min(idle_left).min(left);
-        let read = tokio::time::timeout(patience, self.source.read()).await;
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(patience, self.source.read()) => read,
+            () = self.world.closing.over() => {
+                return Err(Error::stopping(self.world.config.drain.streams_ms));
+            }
+        };
         if read.is_err() && wait < idle_left.min(left) {
             return Ok(Step::Silent);
         }
@@ -421,7 +434,10 @@ impl Answer {
         let Some(load) = &call.load else { return };
         if self.source.failed {
             let terms = &self.world.config.attempts;
-            load.failed(Blow::Counts, terms, Instant::now());
+            let cools = load.failed(Blow::Counts, terms, Instant::now());
+            if let Some(target) = call.target_label.as_deref().filter(|_| cools) {
+                self.world.tally.cooldown(target);
+            }
         } else {
             load.answered();
         }
@@ -429,6 +445,9 @@ impl Answer {
 
     fn conclude(&mut self, call: &mut Call) {
         self.judge(call);
+        if let Some(fault) = &self.fault {
+            return call.failed(fault);
+        }
         match self.delivery.failure.take() {
             Some((kind, message)) => call.failed(&Error::upstream_kind(
                 &self.upstream().name,
@@ -562,7 +581,6 @@ impl Delivery {
     /// The answer fails in its middle.
     fn fail(&mut self, kind: &str, message: &str) {
         self.ended = true;
-        self.failure = Some((kind.to_owned(), message.to_owned()));
         self.format.error_event(kind, message, &mut self.out);
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::accounts::Accounts;
+use crate::closing::{Closing, Phase};
 use crate::config::watch::{Watcher, fingerprint};
 use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
 use crate::gate::Gates;
@@ -22,6 +23,7 @@ use crate::kv::Stores;
 use crate::lessons::Lessons;
 pub use crate::snapshot::ReloadState;
 use crate::snapshot::{Current, Refusal, Snapshot};
+use crate::tally::Tally;
 use crate::upstream::{self, Endpoint};
 use crate::{demo, server};
 
@@ -30,6 +32,10 @@ const REBUILDS_MAX: usize = 5;
 
 /// Time for a local server to accept a connection, in ms.
 const PROBE_MS: u64 = 100;
+
+/// Time for the last words of calls that were ended, in ms: who reads slower than that
+/// is not heard of again.
+const LAST_WORDS_MS: u64 = 2_000;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -74,6 +80,7 @@ pub struct App {
     /// What the last reload came to; changes with every attempt.
     pub reloads: watch::Receiver<ReloadState>,
     demand: Arc<Notify>,
+    current: Arc<Current>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
     reloader: JoinHandle<()>,
@@ -128,7 +135,7 @@ impl App {
             seen: Some(seen),
             watcher,
             demand: demand.clone(),
-            current,
+            current: current.clone(),
             report,
         };
         let reloader = tokio::spawn(reloader.run(builder));
@@ -137,6 +144,7 @@ impl App {
             addr,
             reloads,
             demand,
+            current,
             stop: Some(stop),
             server,
             reloader,
@@ -148,12 +156,32 @@ impl App {
         self.demand.notify_one();
     }
 
-    /// Take no new calls, and wait for the running ones.
+    /// Say that it stops, take no more calls, and wait for the running ones; those that
+    /// last too long are ended with an error.
     pub async fn shut_down(mut self) {
+        let world = self.current.load();
+        let (terms, closing) = (world.config.drain, &world.closing);
+        closing.enter(Phase::Announced);
+        let ms = terms.announce_ms;
+        tracing::info!(ms, "Stopping: `/readyz` fails, calls are still taken.");
+        tokio::time::sleep(Duration::from_millis(ms)).await;
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
-        let _ = (&mut self.server).await;
+        let ms = terms.streams_ms;
+        tracing::info!(ms, "No more calls are taken; running ones may end.");
+        if !self.ends_within(ms).await {
+            tracing::warn!("Calls that still run are ended with an error.");
+            closing.enter(Phase::Over);
+            self.ends_within(LAST_WORDS_MS).await;
+        }
+        tracing::info!("Stopped.");
+    }
+
+    /// Whether the last connection is gone in time.
+    async fn ends_within(&mut self, ms: u64) -> bool {
+        let ended = tokio::time::timeout(Duration::from_millis(ms), &mut self.server);
+        ended.await.is_ok()
     }
 }
 
@@ -174,6 +202,7 @@ pub(crate) struct Builder {
     /// Those of the gateway itself: what hooks fill must not be what keys are counted in.
     stores: Stores,
     demo: Option<SocketAddr>,
+    closing: Closing,
 }
 
 impl Builder {
@@ -191,6 +220,7 @@ impl Builder {
             engine,
             stores: Stores::default(),
             demo,
+            closing: Closing::default(),
         })
     }
 
@@ -208,6 +238,7 @@ impl Builder {
             engine,
             stores: Stores::rehearsal(),
             demo,
+            closing: Closing::default(),
         })
     }
 
@@ -251,6 +282,8 @@ impl Builder {
                 endpoints,
                 health: previous.map(|old| old.health.clone()).unwrap_or_default(),
                 lessons: Lessons::default(),
+                closing: self.closing.clone(),
+                tally: Tally::new(self.engine.services.metrics.clone()),
             },
             notes,
         ))
@@ -446,6 +479,7 @@ impl Reloader {
                 log_diagnostics(&notes);
                 let (generation, changes) = (snapshot.generation, changes::between(old, &snapshot));
                 tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
+                old.tally.reload("good");
                 self.current.swap(snapshot);
                 self.report.send_modify(|state| {
                     *state = ReloadState {
@@ -461,6 +495,7 @@ impl Reloader {
             Err(diagnostics) => {
                 log_diagnostics(&diagnostics);
                 tracing::error!("The change was refused; what ran before runs on.");
+                old.tally.reload("refused");
                 let refused: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
                 self.report.send_modify(|state| {
                     state.refused.clone_from(&refused);

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::gate::Pass;
 use crate::health::Load;
 use crate::hook::{Session, Stage};
+use crate::tally::{Ended, Tally};
 
 /// Longest value of a report header, in bytes: some proxies cut at 8 KiB in all.
 const HEADER_BYTES_MAX: usize = 512;
@@ -44,6 +45,8 @@ pub struct Call {
     pub route: Option<String>,
     /// `upstream/model` of the latest attempt.
     pub target: Option<String>,
+    /// The same as it is configured, for metrics.
+    pub target_label: Option<String>,
     /// Attempts so far.
     pub attempts: u32,
     /// What became of each target that was tried: `up/m 503 retry`.
@@ -66,6 +69,9 @@ pub struct Call {
     pub session: Session,
     /// The snapshot it runs on.
     pub generation: u64,
+    /// Its answer goes out as it comes.
+    pub is_streamed: bool,
+    tally: Tally,
     outcome: Outcome,
     began: Instant,
     first_byte_ms: Option<u64>,
@@ -84,7 +90,8 @@ enum Outcome {
 
 impl Call {
     /// A call begins.
-    pub fn begin(generation: u64, request_bytes: usize, total: Duration) -> Self {
+    pub fn begin(generation: u64, request_bytes: usize, total: Duration, tally: Tally) -> Self {
+        tally.begun();
         let began = Instant::now();
         Self {
             id: format!("req_{:016x}", fastrand::u64(..)),
@@ -98,6 +105,7 @@ impl Call {
             request_bytes,
             route: None,
             target: None,
+            target_label: None,
             attempts: 0,
             tried: Vec::new(),
             load: None,
@@ -109,6 +117,8 @@ impl Call {
             usage: None,
             session: Session::default(),
             generation,
+            is_streamed: false,
+            tally,
             outcome: Outcome::Abandoned,
             began,
             first_byte_ms: None,
@@ -244,6 +254,7 @@ impl Drop for Call {
             shadow,
             "Call finished."
         );
+        self.tally.ended(&self.counted(outcome, status));
         if self.session.wants(Stage::Complete) {
             let record = self.record(outcome, status, error, ms, usd);
             std::mem::take(&mut self.session).complete(&record, status);
@@ -252,6 +263,25 @@ impl Drop for Call {
 }
 
 impl Call {
+    fn counted(&self, outcome: &'static str, status: u16) -> Ended<'_> {
+        let tokens = |usage: &Usage| {
+            let (read, written) = (usage.cache_read, usage.cache_write);
+            [usage.input, usage.output, read, written]
+        };
+        Ended {
+            route: self.route.as_deref(),
+            target: self.target_label.as_deref(),
+            outcome,
+            status,
+            seconds: self.began.elapsed().as_secs_f64(),
+            first_byte_seconds: self.first_byte_ms.map(|ms| ms as f64 / 1_000.0),
+            is_streamed: self.is_streamed,
+            attempts: self.attempts,
+            losses: self.losses.count(),
+            tokens: self.usage.as_ref().map(tokens),
+        }
+    }
+
     /// What `on-complete` hooks are shown.
     fn record(&self, outcome: &str, status: u16, error: &str, ms: u64, usd: Option<f64>) -> Value {
         let losses = self.losses.listed().iter();

@@ -307,6 +307,14 @@ impl Error {
         Self::new(Origin::Gateway, 504, message)
     }
 
+    /// The gateway stops, and the call has had its time to end.
+    pub fn stopping(streams_ms: u64) -> Self {
+        let message = format!(
+            "the gateway is stopping, and the call did not end within {streams_ms} ms (`drain.streams_ms`); try again"
+        );
+        Self::new(Origin::Gateway, 503, message)
+    }
+
     /// How long the upstream wants to be left alone, as seen at `now`.
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let headers = self.headers.as_deref()?;

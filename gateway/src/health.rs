@@ -164,8 +164,9 @@ impl Load {
         });
     }
 
-    /// The attempt failed.
-    pub fn failed(&self, blow: Blow, terms: &Attempts, now: Instant) {
+    /// The attempt failed. Whether the target is left alone from now on.
+    pub fn failed(&self, blow: Blow, terms: &Attempts, now: Instant) -> bool {
+        let mut cools = false;
         self.health.update(self.id, |state| {
             state.failures += 1;
             let asked = match blow {
@@ -177,7 +178,9 @@ impl Load {
             let (target, ms) = (&state.name, time.as_millis() as u64);
             tracing::warn!(target, ms, "A target is left alone for a while.");
             state.cooling_until = Some(now + time);
+            cools = true;
         });
+        cools
     }
 }
 

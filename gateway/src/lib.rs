@@ -18,8 +18,10 @@
 pub mod accounts;
 mod answer;
 pub mod app;
+pub mod build_info;
 pub mod call;
 pub mod cli;
+pub mod closing;
 mod codecs;
 pub mod config;
 pub mod demo;
@@ -37,5 +39,6 @@ pub mod route;
 pub mod secret;
 pub mod server;
 pub mod snapshot;
+pub mod tally;
 pub mod tokens;
 pub mod upstream;

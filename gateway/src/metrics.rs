@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Key, KeyName, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+
+use crate::tally::BUCKETS;
 
 /// Most combinations of a name and labels that one hook may make.
 const SERIES_PER_HOOK_MAX: usize = 100;
@@ -60,11 +62,31 @@ impl fmt::Debug for Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self(Arc::new(Registry {
-            own: PrometheusBuilder::new().build_recorder(),
+            own: with_buckets(PrometheusBuilder::new()).build_recorder(),
             of_hooks: PrometheusBuilder::new().build_recorder(),
             series: Mutex::default(),
         }))
     }
+}
+
+/// With the bounds of the gateway's own histograms.
+fn with_buckets(builder: PrometheusBuilder) -> PrometheusBuilder {
+    BUCKETS.iter().fold(builder, |builder, (name, bounds)| {
+        let name = Matcher::Full((*name).to_owned());
+        let built = builder.set_buckets_for_metric(name, bounds);
+        built.expect("there are bounds")
+    })
+}
+
+/// What kind of number a family is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// How values are spread.
+    Histogram,
 }
 
 /// Names and values of labels.
@@ -86,6 +108,22 @@ impl Metrics {
     pub fn histogram(&self, name: &'static str, labels: Labels<'_>) -> metrics::Histogram {
         let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
         self.0.own.register_histogram(&key, &METADATA)
+    }
+
+    /// A number that goes up and down.
+    pub fn gauge(&self, name: &'static str, labels: Labels<'_>) -> metrics::Gauge {
+        let key = Key::from_parts(KeyName::from_const_str(name), own(labels));
+        self.0.own.register_gauge(&key, &METADATA)
+    }
+
+    /// Say what `name` counts.
+    pub(crate) fn describe(&self, name: &'static str, kind: Kind, help: &'static str) {
+        let (key, help) = (KeyName::from_const_str(name), help.into());
+        match kind {
+            Kind::Counter => self.0.own.describe_counter(key, None, help),
+            Kind::Gauge => self.0.own.describe_gauge(key, None, help),
+            Kind::Histogram => self.0.own.describe_histogram(key, None, help),
+        }
     }
 
     /// Everything, in Prometheus' text format.

@@ -76,7 +76,12 @@ pub async fn run(world: Arc<Snapshot>, mut inbound: Inbound) -> Reply {
     let pause = Duration::from_millis(limits.ping_interval_ms);
     let format = ClientFormat::of(inbound.dialect);
     let total = Duration::from_millis(limits.total_timeout_ms);
-    let mut call = Call::begin(world.generation, inbound.body.len(), total);
+    let mut call = Call::begin(
+        world.generation,
+        inbound.body.len(),
+        total,
+        world.tally.clone(),
+    );
     call.pass = inbound.passes.call.take();
     call.client = inbound.client.take();
     let id = call.id.clone();
@@ -165,12 +170,17 @@ async fn serve(
         },
     };
 
-    // 6. to 9. Try the targets until one answers, or the call has lasted too long.
+    // 6. to 9. Try the targets until one answers, the call has lasted too long, or the
+    // gateway stops.
     let deadline = call.deadline.into();
     let answered = attempts(world, call, &inbound, &request, plan);
-    match tokio::time::timeout_at(deadline, answered).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::overdue(world.config.limits.total_timeout_ms)),
+    tokio::select! {
+        biased;
+        outcome = tokio::time::timeout_at(deadline, answered) => match outcome {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::overdue(world.config.limits.total_timeout_ms)),
+        },
+        () = world.closing.over() => Err(Error::stopping(world.config.drain.streams_ms)),
     }
 }
 
@@ -191,11 +201,13 @@ async fn attempts(
         let error = match attempt.run(call, request).await {
             Ok(served) => {
                 call.tried.push(format!("{} ok", candidate.name));
+                world.tally.attempt(&attempt.label(), "ok");
                 return Ok(served);
             }
             Err(Missed::Failed(error)) => error,
             Err(Missed::Again(wait)) => {
                 call.tried.push(format!("{} again", candidate.name));
+                world.tally.attempt(&attempt.label(), "again");
                 drop(call.leave_target());
                 plan.again(candidate, wait);
                 continue;
@@ -203,6 +215,8 @@ async fn attempts(
         };
         let asked = error.retry_after(SystemTime::now());
         let act = attempt.judge(call, &error, asked);
+        let result = error.cause.to_string();
+        world.tally.attempt(&attempt.label(), &result);
         let outlook = plan.outlook(&error, act, asked);
         let (name, what) = (&candidate.name, outlook.name());
         call.tried.push(format!("{name} {} {what}", error.cause));
@@ -536,6 +550,11 @@ impl<'w> Attempt<'w> {
         }
     }
 
+    /// The target as it is configured: how many there are is not for clients to say.
+    fn label(&self) -> String {
+        format!("{}/{}", self.upstream.name, self.target.target.model)
+    }
+
     async fn run(&self, call: &mut Call, request: &Request<'_>) -> Result<Served, Missed> {
         let (lessons, target) = (&self.world.lessons, self.target);
         let known = lessons.of(target.upstream, &target.model);
@@ -595,15 +614,19 @@ impl<'w> Attempt<'w> {
         let act = terms.policy.act(failure);
         let Some(load) = load else { return act };
         let now = Instant::now();
-        match failure {
+        let cools = match failure {
             _ if act.cool => load.failed(Blow::Cools(asked), terms, now),
             // What is wrong is the request: the target is well.
             Failure::Overflow | Failure::ContentPolicy | Failure::Status(400 | 413 | 422) => {
                 load.answered();
+                false
             }
             _ if act.then == Then::Retry => load.failed(Blow::Counts, terms, now),
             Failure::Timeout => load.failed(Blow::Counts, terms, now),
-            _ => {}
+            _ => false,
+        };
+        if cools {
+            self.world.tally.cooldown(&self.label());
         }
         act
     }
@@ -619,6 +642,7 @@ impl<'w> Attempt<'w> {
         let target = format!("{}/{}", self.upstream.name, self.target.model);
         call.price = self.world.config.prices.of(&target);
         call.target = Some(target);
+        call.target_label = Some(self.label());
         call.session.attempt(AttemptFacts {
             upstream: self.upstream.name.clone(),
             upstream_model: self.target.model.to_string(),

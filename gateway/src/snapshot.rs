@@ -6,11 +6,13 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::accounts::Accounts;
+use crate::closing::Closing;
 use crate::config::Config;
 use crate::gate::Gates;
 use crate::health::Health;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
+use crate::tally::Tally;
 use crate::upstream::{Client, Endpoint};
 
 /// Configuration, hooks and connection pools, all of one generation.
@@ -34,6 +36,10 @@ pub struct Snapshot {
     pub gates: Gates,
     /// What upstreams have taught.
     pub lessons: Lessons,
+    /// Whether the gateway is about to stop.
+    pub closing: Closing,
+    /// What is counted of calls.
+    pub tally: Tally,
 }
 
 /// What the last reload came to.

@@ -21,7 +21,14 @@ def config(upstream):
             "api_key": "vendor-key",
         }
         models[name] = {"upstream": name, "model": vendor.model}
-    return {"listen": "127.0.0.1:0", "keys": [KEY], "upstreams": upstreams, "models": models}
+    drain = {"announce_ms": 0}  # nobody else calls
+    return {
+        "listen": "127.0.0.1:0",
+        "keys": [KEY],
+        "drain": drain,
+        "upstreams": upstreams,
+        "models": models,
+    }
 
 
 class Gateway:
@@ -31,6 +38,7 @@ class Gateway:
         path = folder / "sluice.yaml"
         path.write_text(json.dumps(config(upstream), indent=1))  # YAML holds JSON
         environment = {"PATH": os.environ.get("PATH", ""), "NO_COLOR": "1", "SLUICE_LOG": "info"}
+        environment["SLUICE_LOG_FORMAT"] = "pretty"
         command = [str(binary), "serve", "--config", str(path)]
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

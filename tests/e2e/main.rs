@@ -16,6 +16,7 @@ mod keys;
 mod languages;
 mod ledger;
 mod load;
+mod metrics;
 mod reload;
 mod requests;
 mod routing;

@@ -148,6 +148,7 @@ fn settings(snapshot: &Snapshot) -> Vec<Part> {
         Part::new("prices", String::new(), &[&shown(&config.prices)]),
         Part::new("limits", String::new(), &[&shown(&config.limits)]),
         Part::new("attempts", String::new(), &[&shown(&config.attempts)]),
+        Part::new("drain", String::new(), &[&shown(&config.drain)]),
     ]
 }
 

@@ -5,12 +5,14 @@ mod config;
 pub mod hook;
 mod import;
 pub mod keys;
+mod log;
 pub mod replay;
 mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -28,7 +30,7 @@ use crate::app::Overrides;
 ///   sluice serve
 ///   ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_AUTH_TOKEN=any ANTHROPIC_MODEL=demo claude
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, verbatim_doc_comment)]
+#[command(name = "sluice", version, long_version = long_version(), verbatim_doc_comment)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,6 +55,14 @@ enum Command {
         /// Folder of hooks (`.wasm`), watched; overrides the file's `hooks.folder`.
         #[arg(long, value_name = "FOLDER")]
         hooks: Option<PathBuf>,
+        /// How lines of the log look; `auto` is `pretty` on a terminal, `json` elsewhere.
+        #[arg(
+            long,
+            value_name = "FORMAT",
+            env = "SLUICE_LOG_FORMAT",
+            default_value = "auto"
+        )]
+        log_format: log::Format,
     },
     /// Check a configuration as `serve` would read it, and print every mistake.
     ///
@@ -81,6 +91,12 @@ enum Command {
     Replay(replay::Arguments),
 }
 
+/// What `--version` says; `-V` says less.
+fn long_version() -> &'static str {
+    static LONG: LazyLock<String> = LazyLock::new(crate::build_info::long);
+    &LONG
+}
+
 /// Run the command that the process was started with.
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
@@ -88,7 +104,8 @@ pub fn run() -> ExitCode {
             config,
             listen,
             hooks,
-        } => serve::run(config, Overrides { listen, hooks }),
+            log_format,
+        } => serve::run(config, Overrides { listen, hooks }, log_format),
         Command::Check { config, hooks } => {
             let listen = None;
             check::run(config.as_deref(), Overrides { listen, hooks })

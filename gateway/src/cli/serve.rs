@@ -1,22 +1,14 @@
 //! `sluice serve`
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-
+use super::log;
 use crate::app::{App, Overrides, Source};
 
 /// Run until a signal comes.
-pub(super) fn run(config: Option<PathBuf>, overrides: Overrides) -> ExitCode {
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+pub(super) fn run(config: Option<PathBuf>, overrides: Overrides, format: log::Format) -> ExitCode {
+    log::start(format);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -24,27 +16,46 @@ pub(super) fn run(config: Option<PathBuf>, overrides: Overrides) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
-        let source = config.map_or(Source::Embedded, Source::File);
-        match App::start(source, overrides).await {
-            Ok(app) => {
-                tokio::select! {
-                    () = stop_signal() => {}
-                    () = reload_signals(&app) => {}
-                }
-                tracing::info!("Stopping: running calls end first; a second signal stops at once.");
-                tokio::select! {
-                    () = app.shut_down() => {}
-                    () = stop_signal() => {}
-                }
-                ExitCode::SUCCESS
+    let code = runtime.block_on(async {
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(%error, "Signals cannot be received.");
+                return ExitCode::FAILURE;
             }
+        };
+        let source = config.map_or(Source::Embedded, Source::File);
+        let started = tokio::select! {
+            started = App::start(source, overrides) => started,
+            // Nobody was served yet.
+            () = signals.next() => return ExitCode::SUCCESS,
+        };
+        match started {
+            Ok(app) => run_until_told(app, signals).await,
             Err(error) => {
                 tracing::error!("{error}");
                 ExitCode::FAILURE
             }
         }
-    })
+    });
+    // A compiler that still runs is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+/// A first signal lets calls end, a second one does not.
+async fn run_until_told(app: App, mut signals: Signals) -> ExitCode {
+    tokio::select! {
+        () = signals.next() => {}
+        () = reload_signals(&app) => {}
+    }
+    tokio::select! {
+        () = app.shut_down() => ExitCode::SUCCESS,
+        () = signals.next() => {
+            tracing::warn!("A second signal: calls that still run are cut off.");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Reload at every SIGHUP, for ever.
@@ -62,18 +73,39 @@ async fn reload_signals(app: &App) {
     std::future::pending().await
 }
 
-/// Ctrl-C, or the service manager's SIGTERM.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
+/// Ctrl-C, and the service manager's SIGTERM.
+#[cfg(unix)]
+struct Signals([tokio::signal::unix::Signal; 2]);
+
+#[cfg(unix)]
+impl Signals {
+    /// From now on they do not end the process.
+    fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut term) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+        let kinds = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self([signal(kinds.0)?, signal(kinds.1)?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Ctrl-C.
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }

@@ -16,8 +16,8 @@ use super::document::Node;
 use super::native::{self, Surroundings};
 use super::write::Origins;
 use super::{
-    Attempts, Config, HookEntry, Hooks, Keys, Kv, LISTEN, Limits, Match, Models, Prices, Route,
-    State, Target, Tier, Upstream,
+    Attempts, Config, Drain, HookEntry, Hooks, Keys, Kv, LISTEN, Limits, Match, Models, Prices,
+    Route, State, Target, Tier, Upstream,
 };
 use crate::provider::Dialect;
 use crate::secret::Secret;
@@ -156,6 +156,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         state: State::default(),
         limits,
         attempts: Attempts::default(),
+        drain: Drain::default(),
         upstreams: import.upstreams,
         models,
         hooks: Hooks {

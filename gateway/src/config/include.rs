@@ -14,9 +14,10 @@ use super::document::{Document, Spot, child, key_text, lines};
 use crate::route;
 
 /// Whose members may come from several files: Sluice's, and LiteLLM's.
-const MERGED: [&str; 12] = [
+const MERGED: [&str; 13] = [
     "attempts",
     "attempts.on",
+    "drain",
     "environment_variables",
     "general_settings",
     "hooks",

@@ -311,6 +311,8 @@ pub struct Config {
     pub hooks: Hooks,
     /// The operator's own file of provider rows, watched.
     pub providers: Option<PathBuf>,
+    /// How long stopping may take.
+    pub drain: Drain,
 }
 
 impl Config {
@@ -381,6 +383,27 @@ impl Default for Limits {
             first_byte_timeout_ms: 600_000,
             idle_timeout_ms: 280_000,
             total_timeout_ms: 3_600_000,
+        }
+    }
+}
+
+/// How long stopping may take. Both times together stay below the 30 s after which
+/// Kubernetes kills.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination> (seen 2026-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long new calls are still taken after the signal, in ms: who looks at
+    /// `/readyz`, or is told by the orchestrator, needs a moment to send them elsewhere.
+    pub announce_ms: u64,
+    /// How long running calls may last after that, in ms.
+    pub streams_ms: u64,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            announce_ms: 2_000,
+            streams_ms: 25_000,
         }
     }
 }

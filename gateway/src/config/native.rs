@@ -10,16 +10,16 @@ use super::catalogue::{Catalogue, GENERIC, Row};
 use super::document::Node;
 use super::variables::Environment;
 use super::{
-    Config, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX, Keys,
-    Kv, KvStore, Limits, Match, Mode, Models, OnFailure, OnStoreFailure, Prices, Prompt, Route,
-    State, Upstream, keys, models, prices,
+    Config, Drain, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX,
+    Keys, Kv, KvStore, Limits, Match, Mode, Models, OnFailure, OnStoreFailure, Prices, Prompt,
+    Route, State, Upstream, keys, models, prices,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 14] = [
+    pub(in crate::config) const TOP: [&str; 15] = [
         "include",
         "listen",
         "keys",
@@ -34,6 +34,7 @@ pub(super) mod settings {
         "tiers",
         "default",
         "hooks",
+        "drain",
     ];
     pub(in crate::config) const KEY: [&str; 8] = [
         "name",
@@ -49,6 +50,7 @@ pub(super) mod settings {
     pub(in crate::config) const PRICE: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
     pub(in crate::config) const STATE: [&str; 5] =
         ["store", "path", "url", "bytes_max", "on_store_failure"];
+    pub(in crate::config) const DRAIN: [&str; 2] = ["announce_ms", "streams_ms"];
     pub(in crate::config) const LIMITS: [&str; 11] = [
         "body_bytes_max",
         "bytes_in_flight_max",
@@ -187,6 +189,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         models,
         hooks: hooks(members.get("hooks"), &names, around.folder),
         providers: None,
+        drain: members.get("drain").map(drain).unwrap_or_default(),
     }
 }
 
@@ -277,6 +280,16 @@ fn limits(node: &Node<'_>) -> Limits {
         first_byte_timeout_ms: count("first_byte_timeout_ms", default.first_byte_timeout_ms),
         idle_timeout_ms: count("idle_timeout_ms", default.idle_timeout_ms),
         total_timeout_ms: count("total_timeout_ms", default.total_timeout_ms),
+    }
+}
+
+fn drain(node: &Node<'_>) -> Drain {
+    let members = node.object(&settings::DRAIN);
+    let default = Drain::default();
+    let ms = |name: &str| members.get(name).and_then(|node| node.count(0));
+    Drain {
+        announce_ms: ms("announce_ms").unwrap_or(default.announce_ms),
+        streams_ms: ms("streams_ms").unwrap_or(default.streams_ms),
     }
 }
 

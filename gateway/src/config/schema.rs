@@ -42,6 +42,7 @@ fn top(name: &str) -> Value {
         )),
         "state" => object(&settings::STATE, state),
         "limits" => object(&settings::LIMITS, limit),
+        "drain" => object(&settings::DRAIN, |_| count(0)),
         "attempts" => object(&settings::ATTEMPTS, attempt),
         "upstreams" => map(object(&settings::UPSTREAM, upstream)),
         "models" => map(json!({ "$ref": "#/$defs/route" })),

@@ -724,6 +724,7 @@ fn the_reference_file_shows_every_setting() {
         &PRICE,
         &STATE,
         &LIMITS,
+        &DRAIN,
         &UPSTREAM,
         &TIERS,
         &ROUTE,

@@ -41,9 +41,17 @@ pub(super) async fn chat_completions(
 async fn call(state: &State, dialect: Dialect, request: http::Request<Body>) -> Response {
     let world = state.current.load();
     let (parts, body) = request.into_parts();
-    match admit(&world, dialect, parts, body).await {
-        Ok(inbound) => reply::response(pipeline::run(world, inbound).await),
-        Err(error) => reply::error(&error, dialect),
+    let admitted = tokio::select! {
+        biased;
+        admitted = admit(&world, dialect, parts, body) => admitted,
+        () = world.closing.over() => Err(Error::stopping(world.config.drain.streams_ms)),
+    };
+    match admitted {
+        Ok(inbound) => reply::response(pipeline::run(world.clone(), inbound).await),
+        Err(error) => {
+            world.tally.turned_away(error.status);
+            reply::error(&error, dialect)
+        }
     }
 }
 

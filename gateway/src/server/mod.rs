@@ -13,10 +13,12 @@ mod tokens;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract;
 use axum::http::StatusCode;
 use axum::routing::{any, get, post};
 use tokio::sync::watch;
 
+use crate::closing::Phase;
 use crate::metrics::Metrics;
 use crate::snapshot::{Current, ReloadState};
 
@@ -64,7 +66,15 @@ pub fn router(
         .route("/", any(|| async { StatusCode::OK }))
         .route("/api/hello", any(|| async { StatusCode::OK }))
         .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
         .route("/api/event_logging/batch", post(inbound::discard))
         .with_state(state)
+}
+
+/// `GET /readyz`: whether calls should come here.
+async fn ready(extract::State(state): extract::State<State>) -> (StatusCode, &'static str) {
+    match state.current.load().closing.phase() {
+        Phase::Serving => (StatusCode::OK, "ok"),
+        Phase::Announced | Phase::Over => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+    }
 }

@@ -21,8 +21,10 @@ use super::hook::difference::{changes, line_changes};
 use super::hook::{Report, read_text};
 use crate::accounts::Accounts;
 use crate::app::{self, Locking, Overrides, Source};
+use crate::closing::Closing;
 use crate::config::{
-    Attempts, Config, Hooks, Keys, LISTEN, Limits, Models, Prices, Route, State, Target, Upstream,
+    Attempts, Config, Drain, Hooks, Keys, LISTEN, Limits, Models, Prices, Route, State, Target,
+    Upstream,
 };
 use crate::exits::ReplyBody;
 use crate::gate::Gates;
@@ -31,6 +33,7 @@ use crate::lessons::Lessons;
 use crate::pipeline::{self, Inbound, Passes};
 use crate::provider::{Accent, Dialect};
 use crate::snapshot::Snapshot;
+use crate::tally::Tally;
 use crate::upstream::{Client, Endpoint};
 
 /// Where both runs draw their random ids from, so that those are alike.
@@ -213,6 +216,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         },
         hooks: Hooks::default(),
         providers: None,
+        drain: Drain::default(),
     };
     Ok(Snapshot {
         generation: 1,
@@ -221,6 +225,8 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         endpoints: vec![endpoint],
         health: Arc::default(),
         lessons: Lessons::default(),
+        closing: Closing::default(),
+        tally: Tally::default(),
         gates: Gates::new(&config, None),
         accounts: Accounts::default(),
         config,

@@ -15,7 +15,7 @@ use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
 use super::write::Origins;
-use super::{Config, HookEntry, Hooks, Kv, Match, Models, Prices, State, Target, Upstream};
+use super::{Config, Drain, HookEntry, Hooks, Kv, Match, Models, Prices, State, Target, Upstream};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 use keys::Keys;
@@ -115,6 +115,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         state: State::default(),
         limits: routing::limits(&general, &router, &settings, &mut origins),
         attempts: routing::attempts(&router, &settings, &mut origins),
+        drain: Drain::default(),
         upstreams: import.upstreams,
         models: Models {
             routes: routing.routes,

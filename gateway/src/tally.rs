@@ -1,0 +1,276 @@
+//! What the gateway counts of itself: names, labels and buckets in one place.
+//!
+//! Labels are what the configuration has, never what a client says: a model is the
+//! entry that matched, a target is written as it is configured. `docs/operations.md`
+//! has the same list for operators; a test holds both together.
+
+use crate::build_info;
+use crate::metrics::{Kind, Metrics};
+
+/// Where no entry of the configuration was found.
+const OTHER_MODEL: &str = "other";
+
+/// Where no target was tried.
+const NO_TARGET: &str = "none";
+
+const CALLS: &str = "sluice_calls_total";
+const IN_FLIGHT: &str = "sluice_calls_in_flight";
+const CALL_SECONDS: &str = "sluice_call_seconds";
+const FIRST_BYTE_SECONDS: &str = "sluice_first_byte_seconds";
+const TOKEN_GAP_SECONDS: &str = "sluice_token_gap_seconds";
+const TOKENS: &str = "sluice_tokens_total";
+const LOSSES: &str = "sluice_losses_total";
+const ATTEMPTS: &str = "sluice_attempts_total";
+const RETRIES: &str = "sluice_retries_total";
+const COOLDOWNS: &str = "sluice_cooldowns_total";
+const RELOADS: &str = "sluice_reloads_total";
+const BUILD_INFO: &str = "sluice_build_info";
+
+/// Bounds for calls: from a cached word to an agent's longest answer.
+const SECONDS: &[f64] = &[
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+
+/// Bounds between tokens: from 1,000 tokens a second to one.
+const GAP_SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0,
+];
+
+/// Bounds of histograms: what has none is shown as quantiles, which cannot be summed up
+/// over gateways.
+pub(crate) const BUCKETS: [(&str, &[f64]); 3] = [
+    (CALL_SECONDS, SECONDS),
+    (FIRST_BYTE_SECONDS, SECONDS),
+    (TOKEN_GAP_SECONDS, GAP_SECONDS),
+];
+
+/// Every family, and what it says.
+const FAMILIES: [(&str, Kind, &str); 12] = [
+    (CALLS, Kind::Counter, "Calls that ended."),
+    (IN_FLIGHT, Kind::Gauge, "Calls that run."),
+    (
+        CALL_SECONDS,
+        Kind::Histogram,
+        "Time from a call's last byte to its answer's.",
+    ),
+    (
+        FIRST_BYTE_SECONDS,
+        Kind::Histogram,
+        "Time from a call's last byte to its answer's first.",
+    ),
+    (
+        TOKEN_GAP_SECONDS,
+        Kind::Histogram,
+        "Mean time between two tokens of a streamed answer.",
+    ),
+    (TOKENS, Kind::Counter, "Tokens, as upstreams count them."),
+    (LOSSES, Kind::Counter, "Fields that could not be carried."),
+    (ATTEMPTS, Kind::Counter, "Attempts at targets."),
+    (
+        RETRIES,
+        Kind::Counter,
+        "Attempts after the first of a call.",
+    ),
+    (
+        COOLDOWNS,
+        Kind::Counter,
+        "How often a target was left alone.",
+    ),
+    (RELOADS, Kind::Counter, "Changes of files that were seen."),
+    (BUILD_INFO, Kind::Gauge, "What runs; always 1."),
+];
+
+/// The gateway's own numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Metrics);
+
+/// A call that ended, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'c> {
+    /// The entry of the configuration that it went by.
+    pub route: Option<&'c str>,
+    /// The latest target, as it is configured.
+    pub target: Option<&'c str>,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// The status that says so.
+    pub status: u16,
+    /// How long it took.
+    pub seconds: f64,
+    /// How long its first byte took.
+    pub first_byte_seconds: Option<f64>,
+    /// Whether its answer went out as it came.
+    pub is_streamed: bool,
+    /// Attempts.
+    pub attempts: u32,
+    /// Fields that could not be carried.
+    pub losses: usize,
+    /// Prompt tokens read from no cache, answer's tokens, prompt tokens read from a
+    /// cache, and written to it.
+    pub tokens: Option<[u64; 4]>,
+}
+
+impl Tally {
+    /// Count in `metrics`.
+    pub fn new(metrics: Metrics) -> Self {
+        for (name, kind, help) in FAMILIES {
+            metrics.describe(name, kind, help);
+        }
+        let facts = [
+            ("version", build_info::VERSION),
+            ("commit", build_info::COMMIT),
+            ("target", build_info::TARGET),
+            ("wasmtime", build_info::WASMTIME),
+        ];
+        metrics.gauge(BUILD_INFO, &facts).set(1.0);
+        Self(metrics)
+    }
+
+    /// A call began.
+    pub fn begun(&self) {
+        self.0.gauge(IN_FLIGHT, &[]).increment(1.0);
+    }
+
+    /// A call that began has ended.
+    pub fn ended(&self, call: &Ended<'_>) {
+        self.0.gauge(IN_FLIGHT, &[]).decrement(1.0);
+        let model = ("model", call.route.unwrap_or(OTHER_MODEL));
+        let target = ("target", call.target.unwrap_or(NO_TARGET));
+        let (outcome, status) = (("outcome", call.outcome), call.status.to_string());
+        let labels = [model, target, outcome, ("status", &status)];
+        self.0.add(CALLS, 1, &labels);
+        let times = [model, target, outcome];
+        self.0.histogram(CALL_SECONDS, &times).record(call.seconds);
+        let way = [model, target];
+        if let Some(seconds) = call.first_byte_seconds {
+            self.0.histogram(FIRST_BYTE_SECONDS, &way).record(seconds);
+        }
+        if let Some(seconds) = call.gap() {
+            self.0.histogram(TOKEN_GAP_SECONDS, &way).record(seconds);
+        }
+        self.0.add(LOSSES, call.losses as u64, &way);
+        let retries = call.attempts.saturating_sub(1);
+        self.0.add(RETRIES, u64::from(retries), &[model]);
+        let kinds = ["input", "output", "cache_read", "cache_write"];
+        for (kind, tokens) in kinds.into_iter().zip(call.tokens.into_iter().flatten()) {
+            let labels = [model, target, ("kind", kind)];
+            self.0.add(TOKENS, tokens, &labels);
+        }
+    }
+
+    /// A request was sent away before it became a call.
+    pub fn turned_away(&self, status: u16) {
+        let labels = [
+            ("model", OTHER_MODEL),
+            ("target", NO_TARGET),
+            ("outcome", "turned away"),
+            ("status", &status.to_string()),
+        ];
+        self.0.add(CALLS, 1, &labels);
+    }
+
+    /// An attempt at `target` came to `result`.
+    pub fn attempt(&self, target: &str, result: &str) {
+        let labels = [("target", target), ("result", result)];
+        self.0.add(ATTEMPTS, 1, &labels);
+    }
+
+    /// `target` is left alone for a while.
+    pub fn cooldown(&self, target: &str) {
+        self.0.add(COOLDOWNS, 1, &[("target", target)]);
+    }
+
+    /// Files changed, and what they say was taken up or refused.
+    pub fn reload(&self, result: &'static str) {
+        self.0.add(RELOADS, 1, &[("result", result)]);
+    }
+}
+
+impl Ended<'_> {
+    /// The mean time between two tokens, where there are two and they went out as
+    /// they came.
+    fn gap(&self) -> Option<f64> {
+        let [_, output, ..] = self.tokens?;
+        let gaps = output.checked_sub(1).filter(|gaps| *gaps > 0)?;
+        let first = self.first_byte_seconds.filter(|_| self.is_streamed)?;
+        Some((self.seconds - first).max(0.0) / gaps as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAMED: Ended<'static> = Ended {
+        route: Some("m*"),
+        target: Some("up/*"),
+        outcome: "answered",
+        status: 200,
+        seconds: 5.0,
+        first_byte_seconds: Some(1.0),
+        is_streamed: true,
+        attempts: 3,
+        losses: 2,
+        tokens: Some([7, 5, 11, 13]),
+    };
+
+    #[test]
+    fn a_call_is_counted_in_every_family() {
+        let metrics = Metrics::default();
+        let tally = Tally::new(metrics.clone());
+        tally.begun();
+        tally.begun();
+        tally.ended(&STREAMED);
+        tally.turned_away(413);
+        tally.attempt("up/*", "503");
+        tally.cooldown("up/*");
+        tally.reload("refused");
+        let text = metrics.render();
+        let way = "model=\"m*\",target=\"up/*\"";
+        for line in [
+            format!("sluice_calls_total{{{way},outcome=\"answered\",status=\"200\"}} 1"),
+            "sluice_calls_total{model=\"other\",target=\"none\",outcome=\"turned away\",status=\"413\"} 1".into(),
+            "sluice_calls_in_flight 1".into(),
+            format!("sluice_call_seconds_bucket{{{way},outcome=\"answered\",le=\"5\"}} 1"),
+            format!("sluice_first_byte_seconds_bucket{{{way},le=\"0.5\"}} 0"),
+            format!("sluice_first_byte_seconds_bucket{{{way},le=\"1\"}} 1"),
+            format!("sluice_token_gap_seconds_sum{{{way}}} 1"),
+            format!("sluice_tokens_total{{{way},kind=\"output\"}} 5"),
+            format!("sluice_tokens_total{{{way},kind=\"cache_write\"}} 13"),
+            format!("sluice_losses_total{{{way}}} 2"),
+            "sluice_attempts_total{target=\"up/*\",result=\"503\"} 1".into(),
+            "sluice_retries_total{model=\"m*\"} 2".into(),
+            "sluice_cooldowns_total{target=\"up/*\"} 1".into(),
+            "sluice_reloads_total{result=\"refused\"} 1".into(),
+            "sluice_build_info{version=".into(),
+        ] {
+            assert!(text.contains(&line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn gaps_are_between_tokens_that_went_out_as_they_came() {
+        let held = Ended {
+            is_streamed: false,
+            ..STREAMED
+        };
+        let one_token = Ended {
+            tokens: Some([7, 1, 0, 0]),
+            ..STREAMED
+        };
+        let uncounted = Ended {
+            tokens: None,
+            ..STREAMED
+        };
+        let gaps = [STREAMED, held, one_token, uncounted].map(|call| call.gap());
+        assert_eq!(gaps, [Some(1.0), None, None, None]);
+    }
+
+    #[test]
+    fn operators_can_look_each_family_up() {
+        let page = include_str!("../../docs/operations.md");
+        for (name, ..) in FAMILIES {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
