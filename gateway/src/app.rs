@@ -546,9 +546,7 @@ fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, Option<u64>)) -> Opti
 }
 
 fn describe(snapshot: &Snapshot) -> Vec<String> {
-    let models = &snapshot.config.models;
-    let tiers = models.tiers.iter().map(|(_, route)| route);
-    let routes = models.routes.iter().chain(tiers).chain(&models.default);
+    let routes = snapshot.config.models.every_route();
     let names: Vec<_> = routes.map(|route| route.pattern.as_str()).collect();
     let hooks = snapshot.hooks.describe();
     let hooks: Vec<_> = hooks

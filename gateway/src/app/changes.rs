@@ -65,9 +65,6 @@ fn upstreams(snapshot: &Snapshot) -> Vec<Part> {
 }
 
 fn models(snapshot: &Snapshot) -> Vec<Part> {
-    let models = &snapshot.config.models;
-    let tiers = models.tiers.iter().map(|(_, route)| route);
-    let routes = models.routes.iter().chain(tiers).chain(&models.default);
     let upstream = |at: usize| snapshot.config.upstreams[at].name.as_str();
     let part = |route: &Route| {
         let targets = route.targets.iter();
@@ -81,7 +78,7 @@ fn models(snapshot: &Snapshot) -> Vec<Part> {
             .for_each(|target| target.upstream = 0);
         Part::new(&route.pattern, state, &[&format!("{rest:?}")])
     };
-    routes.map(part).collect()
+    snapshot.config.models.every_route().map(part).collect()
 }
 
 fn stores(snapshot: &Snapshot) -> Vec<Part> {

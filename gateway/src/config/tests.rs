@@ -235,12 +235,8 @@ default: { upstream: u }
     )
     .unwrap();
     let models = &loaded.config.models;
-    let all = models
-        .routes
-        .iter()
-        .chain(models.tiers.iter().map(|(_, route)| route));
-    let all: Vec<_> = all
-        .chain(&models.default)
+    let all: Vec<_> = models
+        .every_route()
         .flat_map(|route| &route.targets)
         .map(|target| (&*target.model, target.context_window, target.output_limit))
         .collect();
