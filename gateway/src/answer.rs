@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::stream::{self, BoxStream, StreamExt};
-use sluice_codec::ir::{BlockStart, Event, Losses, Message, Sequencer, Stop, StopReason, Usage};
+use sluice_codec::ir::{
+    BlockStart, Event, Losses, Message, Relay, Sequencer, Stop, StopReason, Usage,
+};
 use sluice_codec::sse::FrameReader;
 
 use crate::call::Call;
@@ -22,6 +23,7 @@ use crate::config::{Failure, Upstream};
 use crate::error::Error;
 use crate::health::Blow;
 use crate::hook::{Document, Ending, Flow, Refusal, Session, Stage, Verdict};
+use crate::pipeline::Continuation;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, SendError};
 
@@ -59,6 +61,19 @@ pub(crate) struct Terms {
     pub(crate) takes_refusals: bool,
     /// Prompt tokens to show until the upstream's count comes.
     pub(crate) input_estimate: u64,
+    /// How much of the answer it is to be.
+    pub(crate) part: Part,
+}
+
+/// How much of a client's answer one upstream's is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it: where it breaks off, the client is told.
+    All,
+    /// All of it, unless it breaks off: then another goes on.
+    Beginning,
+    /// What another's breaking off has left.
+    Rest,
 }
 
 /// An answer in progress.
@@ -69,6 +84,10 @@ pub(crate) struct Answer {
     /// Keeps the events lawful after hooks had them; unused where none watches.
     sequencer: Sequencer,
     delivery: Delivery,
+    /// Joins what several upstreams tell; none where no other may go on.
+    relay: Option<Relay>,
+    /// What it broke off with, unless another goes on: kind and message.
+    broken: Option<(String, String)>,
     world: Arc<Snapshot>,
     upstream: usize,
     model: String,
@@ -81,6 +100,8 @@ pub(crate) struct Answer {
     fault: Option<Error>,
     /// What the client's dialect could not carry.
     losses: Losses,
+    /// What knows how another goes on where this breaks off.
+    pub(crate) continuation: Option<Box<Continuation>>,
 }
 
 /// The upstream's side.
@@ -128,6 +149,19 @@ enum Form {
     Stream(Encoder),
     /// Gathered: the client wants it whole, or a hook does.
     Whole(Message),
+    /// Kept for the answer that it is the rest of.
+    Rest(Vec<Event<'static>>),
+}
+
+/// What comes next of a stream.
+pub(crate) enum Next {
+    /// Bytes for the client.
+    Bytes(Bytes),
+    /// The upstream broke off, and another may go on: [`Answer::go_on`], or else
+    /// [`Answer::end_broken`].
+    Broken(Error),
+    /// It is over.
+    End,
 }
 
 /// What one step did.
@@ -140,12 +174,17 @@ enum Step {
 impl Answer {
     /// Begin to read the answer.
     pub(crate) async fn open(terms: Terms, session: &mut Session) -> Result<Self, Error> {
-        let watched = session.wants(Stage::Stream) && session.open_streams().await?;
-        let form = if terms.stream && !session.needs_hold() {
+        let is_rest = terms.part == Part::Rest;
+        let watches = !is_rest && session.wants(Stage::Stream);
+        let watched = watches && session.open_streams().await?;
+        let form = if is_rest {
+            Form::Rest(Vec::new())
+        } else if terms.stream && !session.needs_hold() {
             Form::Stream(terms.format.stream(&terms.model, terms.input_estimate))
         } else {
             Form::Whole(Message::default())
         };
+        let may_go_on = terms.part == Part::Beginning && matches!(form, Form::Stream(_));
         Ok(Self {
             source: Source {
                 reply: Some(terms.reply),
@@ -169,6 +208,8 @@ impl Answer {
                 content_bytes: 0,
                 failure: None,
             },
+            relay: may_go_on.then(Relay::default),
+            broken: None,
             world: terms.world,
             upstream: terms.upstream,
             model: terms.model,
@@ -178,7 +219,18 @@ impl Answer {
             refusal: None,
             fault: None,
             losses: Losses::default(),
+            continuation: None,
         })
+    }
+
+    /// How its client is answered.
+    pub(crate) fn format(&self) -> ClientFormat {
+        self.delivery.format
+    }
+
+    /// How long the client waits for a sign of life.
+    pub(crate) fn ping_pause(&self) -> Duration {
+        Duration::from_millis(self.world.config.limits.ping_interval_ms)
     }
 
     fn upstream(&self) -> &Upstream {
@@ -191,6 +243,12 @@ impl Answer {
     pub(crate) async fn settle(&mut self, call: &mut Call) -> Result<Option<Vec<u8>>, Error> {
         while !(self.delivery.ended || self.streams_on()) {
             self.step(&mut call.session, Duration::MAX).await?;
+            // Hooks have let nothing through that another could go on from.
+            if !self.streams_on()
+                && let Some((kind, message)) = &self.broken
+            {
+                return Err(self.upstream_error(kind, message));
+            }
         }
         let (failure, refusal) = match self.streams_on() {
             true => (None, None),
@@ -199,20 +257,15 @@ impl Answer {
         if let Some(refusal) = refusal {
             return Err(Error::refused(refusal));
         }
-        let name = &self.upstream().name;
         if let Some((kind, message)) = failure {
-            let error = Error::upstream_kind(name, &kind, &message);
-            return Err(match self.source.was_silent {
-                true => error.caused_by(Failure::Timeout),
-                false => error,
-            });
+            return Err(self.upstream_error(&kind, &message));
         }
         if self.delivery.refused && !self.takes_refusals {
-            return Err(Error::forbidden(name));
+            return Err(Error::forbidden(&self.upstream().name));
         }
         self.drain();
         let body = match &mut self.delivery.form {
-            Form::Stream(_) => None,
+            Form::Stream(_) | Form::Rest(_) => None,
             Form::Whole(message) => {
                 let message = std::mem::take(message);
                 let body = self.finished(&mut call.session, message).await?;
@@ -229,42 +282,43 @@ impl Answer {
         let delivery = &self.delivery;
         // An empty block may be all that comes before a refusal.
         let is_sound = delivery.begun && (self.takes_refusals || delivery.said);
-        matches!(delivery.form, Form::Stream(_)) && is_sound
+        !matches!(delivery.form, Form::Whole(_)) && is_sound
     }
 
-    /// The bytes for a client that wants a stream.
-    pub(crate) fn into_stream(self: Box<Self>, mut call: Call) -> BoxStream<'static, Bytes> {
-        call.is_streamed = true;
-        stream::unfold((self, call), |(mut answer, mut call)| async move {
-            let bytes = answer.next(&mut call).await?;
-            call.first_byte();
-            // The client may leave, and has had so much.
-            call.answer_bytes = answer.delivery.content_bytes;
-            Some((bytes, (answer, call)))
-        })
-        .boxed()
+    fn upstream_error(&self, kind: &str, message: &str) -> Error {
+        let error = Error::upstream_kind(&self.upstream().name, kind, message);
+        match self.source.was_silent {
+            true => error.caused_by(Failure::Timeout),
+            false => error,
+        }
     }
 
-    /// The next bytes of the stream; none at its end.
-    async fn next(&mut self, call: &mut Call) -> Option<Bytes> {
-        let pause = Duration::from_millis(self.world.config.limits.ping_interval_ms);
+    /// What comes next for a client that wants a stream.
+    pub(crate) async fn next(&mut self, call: &mut Call) -> Next {
+        let pause = self.ping_pause();
         loop {
             if !self.delivery.out.is_empty() {
-                return Some(std::mem::take(&mut self.delivery.out).into());
+                call.first_byte();
+                // The client may leave, and has had so much.
+                call.answer_bytes = self.delivery.content_bytes;
+                return Next::Bytes(std::mem::take(&mut self.delivery.out).into());
             }
             if self.delivery.ended {
                 self.drain();
                 self.note(call);
                 self.conclude(call);
-                return None;
+                return Next::End;
+            }
+            if let Some((kind, message)) = &self.broken {
+                let error = self.upstream_error(kind, message);
+                self.note(call);
+                self.judge(call);
+                return Next::Broken(error);
             }
             match self.step(&mut call.session, pause).await {
                 Ok(Step::Silent) => self.delivery.ping(),
                 Ok(Step::Moved) => {}
-                Err(error) => {
-                    self.delivery.fail(&error.kind, &error.message);
-                    self.fault = Some(error);
-                }
+                Err(error) => self.fault(error),
             }
         }
     }
@@ -294,17 +348,22 @@ impl Answer {
             return Err(Error::overdue(self.world.config.limits.total_timeout_ms));
         }
         let mut events = Vec::new();
+        let mut broken = None;
         {
             let (watched, delivery) = (self.watched, &mut self.delivery);
+            let relay = &mut self.relay;
             let upstream = &self.world.config.upstreams[self.upstream];
             let mut failed = false;
             let mut sink = |event: Event<'_>| {
                 failed |= matches!(event, Event::Error { .. });
                 let event = scrubbed(event, upstream);
-                if watched {
-                    events.push(event.into_owned())
-                } else {
-                    delivery.take(event)
+                let mut onwards = |event: Event<'_>| match watched {
+                    true => events.push(event.into_owned()),
+                    false => delivery.take(event),
+                };
+                match relay {
+                    None => onwards(event),
+                    Some(relay) => broken = told(relay, event, &mut onwards),
                 }
             };
             match read {
@@ -315,10 +374,68 @@ impl Answer {
             }
             self.source.failed |= failed;
         }
+        self.broken = broken;
         if self.watched {
             self.pass_hooks(session, events).await?;
         }
         Ok(Step::Moved)
+    }
+
+    // === where it breaks off ===
+
+    /// The text so far, as the upstream said it.
+    pub(crate) fn text(&self) -> &str {
+        self.relay.as_ref().map_or("", Relay::text)
+    }
+
+    /// Another upstream goes on: `rest` is its answer, of which the beginning is sound.
+    pub(crate) async fn go_on(&mut self, rest: Self, session: &mut Session) -> Result<(), Error> {
+        let mut events = Vec::new();
+        self.broken = None;
+        if let (Some(relay), Form::Rest(rest)) = (&mut self.relay, rest.delivery.form) {
+            let mut sink = |event: Event<'_>| events.push(event.into_owned());
+            relay.hand_over(&mut sink);
+            for event in rest {
+                self.broken = told(relay, event, &mut sink);
+            }
+        }
+        (self.source, self.upstream) = (rest.source, rest.upstream);
+        self.pass_on(session, events).await
+    }
+
+    /// Nobody goes on: the client is told what it broke off with.
+    pub(crate) async fn end_broken(&mut self, session: &mut Session) {
+        let Some((kind, message)) = self.broken.take() else {
+            return;
+        };
+        let event = Event::Error {
+            kind: kind.into(),
+            message: message.into(),
+        };
+        if let Err(error) = self.pass_on(session, vec![event]).await {
+            self.fault(error);
+        }
+    }
+
+    /// Events onwards, whether somebody watches or not.
+    async fn pass_on(
+        &mut self,
+        session: &mut Session,
+        events: Vec<Event<'static>>,
+    ) -> Result<(), Error> {
+        if self.watched {
+            return self.pass_hooks(session, events).await;
+        }
+        for event in events {
+            self.delivery.take(event);
+        }
+        Ok(())
+    }
+
+    /// The gateway ends the stream with `error`.
+    pub(crate) fn fault(&mut self, error: Error) {
+        self.delivery.fail(&error.kind, &error.message);
+        self.fault = Some(error);
     }
 
     /// Events through the watching hooks, and what they make of them onwards.
@@ -331,7 +448,8 @@ impl Answer {
             .iter()
             .any(|event| matches!(event, Event::Error { .. }));
         let flow = session.on_events(&mut events).await?;
-        if self.source.decoder.is_ended() && matches!(flow, Flow::Continue) {
+        let is_over = self.source.decoder.is_ended() && self.broken.is_none();
+        if is_over && matches!(flow, Flow::Continue) {
             let ending = if failed {
                 Ending::UpstreamFailed
             } else {
@@ -422,6 +540,9 @@ impl Answer {
     fn note(&mut self, call: &mut Call) {
         call.losses.append(self.source.decoder.take_losses());
         call.losses.append(std::mem::take(&mut self.losses));
+        if let Some(relay) = &mut self.relay {
+            call.losses.append(relay.take_losses());
+        }
         if let Form::Stream(encoder) = &mut self.delivery.form {
             call.losses.append(encoder.take_losses());
         }
@@ -455,6 +576,20 @@ impl Answer {
                 &message,
             )),
             None => call.answered(),
+        }
+    }
+}
+
+/// An event of who tells, by way of the relay; what it broke off with, if others may
+/// go on.
+fn told(relay: &mut Relay, event: Event<'_>, sink: Sink<'_>) -> Option<(String, String)> {
+    match event {
+        Event::Error { kind, message } if relay.can_go_on() => {
+            Some((kind.into_owned(), message.into_owned()))
+        }
+        event => {
+            relay.push(event, sink);
+            None
         }
     }
 }
@@ -570,6 +705,7 @@ impl Delivery {
         match &mut self.form {
             Form::Stream(encoder) => encoder.encode(&event, &mut self.out),
             Form::Whole(message) => message.push(event),
+            Form::Rest(events) => events.push(event.into_owned()),
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Call {
     pub price: Option<Price>,
     /// Text, reasoning and tool input of the answer so far, in bytes.
     pub answer_bytes: u64,
+    /// What attempts took that began the answer and broke off.
+    broken_off: BrokenOff,
     /// Size of the client's body, in bytes.
     pub request_bytes: usize,
     /// The entry of the configuration that it goes by, for the latest attempt.
@@ -77,6 +79,16 @@ pub struct Call {
     first_byte_ms: Option<u64>,
 }
 
+/// What attempts took that broke off, beside what the client is shown of the answer.
+#[derive(Debug, Default)]
+struct BrokenOff {
+    /// Their prompts, which the client is not shown twice.
+    prompts: Usage,
+    /// Tokens of theirs in the answer's.
+    output: u64,
+    nano_usd: u64,
+}
+
 /// How a call ended.
 #[derive(Debug)]
 enum Outcome {
@@ -102,6 +114,7 @@ impl Call {
             prompt_guess: 0,
             price: None,
             answer_bytes: 0,
+            broken_off: BrokenOff::default(),
             request_bytes,
             route: None,
             target: None,
@@ -136,6 +149,17 @@ impl Call {
     pub fn leave_target(&mut self) -> Option<Load> {
         self.upstream_pass = None;
         self.load.take()
+    }
+
+    /// The latest attempt broke off in the answer, and another goes on.
+    pub fn broke_off(&mut self) {
+        let spent = self.spent();
+        self.broken_off.nano_usd += self.nano_usd(&spent).unwrap_or(0);
+        let prompts = &mut self.broken_off.prompts;
+        prompts.input += spent.input;
+        prompts.cache_read += spent.cache_read;
+        prompts.cache_write += spent.cache_write;
+        self.broken_off.output = spent.output;
     }
 
     /// All of the answer was given out.
@@ -198,10 +222,25 @@ impl Call {
         }
     }
 
-    /// What `spent` costs, if that is known.
-    fn usd(&self, spent: &Usage) -> Option<f64> {
+    /// What the latest attempt's part of `spent` costs, if that is known.
+    fn nano_usd(&self, spent: &Usage) -> Option<u64> {
+        let output = spent.output.saturating_sub(self.broken_off.output);
         let price = self.price?;
-        Some(price.of(spent) as f64 / NANO_USD)
+        Some(price.of(&Usage {
+            output,
+            ..spent.clone()
+        }))
+    }
+
+    /// `usage` with the prompts that the client is not shown.
+    fn with_broken_off(&self, usage: Usage) -> Usage {
+        let prompts = &self.broken_off.prompts;
+        Usage {
+            input: usage.input + prompts.input,
+            cache_read: usage.cache_read + prompts.cache_read,
+            cache_write: usage.cache_write + prompts.cache_write,
+            ..usage
+        }
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -218,13 +257,17 @@ impl Drop for Call {
         };
         let ms = self.elapsed_ms();
         let spent = self.spent();
+        let nano_usd = self.nano_usd(&spent);
+        let nano_usd = nano_usd.map(|latest| latest + self.broken_off.nano_usd);
+        let spent = self.with_broken_off(spent);
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(Use {
                 tokens: spent.input + spent.output + spent.cache_read + spent.cache_write,
-                nano_usd: self.price.map_or(0, |price| price.of(&spent)),
+                nano_usd: nano_usd.unwrap_or(self.broken_off.nano_usd),
             });
         }
-        let usd = self.usd(&spent);
+        let usd = nano_usd.map(|nano| nano as f64 / NANO_USD);
+        self.usage = self.usage.take().map(|usage| self.with_broken_off(usage));
         let usage = self.usage.clone().unwrap_or_default();
         let edits = texts(self.session.edits()).join("; ");
         let failures = texts(self.session.failures()).join("; ");

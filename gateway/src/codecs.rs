@@ -23,6 +23,9 @@ const MESSAGES_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 // === requests ===
 
+/// What a model is told that is to go on with its own last message.
+pub(crate) use sluice_codec::dialect::chat::GO_ON;
+
 /// A client's request, decoded.
 pub(crate) struct Decoded<'a> {
     /// In the inner form.

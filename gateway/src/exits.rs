@@ -14,6 +14,7 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat};
 use crate::error::Error;
+use crate::pipeline::streamed;
 
 /// A comment, which every reader of events passes over: allowed before the first.
 const LIFE_SIGN: &[u8] = b": waiting for the upstream\n\n";
@@ -75,7 +76,7 @@ pub(crate) fn reply(mut call: Call, served: Served) -> Reply {
 /// The answer's bytes for a client that wants a stream.
 fn events(mut call: Call, served: Served) -> BoxStream<'static, Bytes> {
     match served {
-        Served::Stream(answer) => answer.into_stream(call),
+        Served::Stream(answer) => streamed(answer, call),
         Served::Whole(body) => {
             call.first_byte();
             call.answered();

@@ -147,6 +147,11 @@ pub struct Load {
 }
 
 impl Load {
+    /// Whom it is upon.
+    pub fn target(&self) -> TargetId {
+        self.id
+    }
+
     /// The target has answered, to the end.
     pub fn answered(&self) {
         self.health.update(self.id, |state| {

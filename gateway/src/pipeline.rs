@@ -10,6 +10,7 @@
 //!
 //! Knows codec, route, provider, hooks and upstream; never the HTTP server.
 
+mod continuation;
 mod plan;
 
 use std::borrow::Cow;
@@ -22,7 +23,7 @@ use http::HeaderMap;
 use sluice_codec::ir::{Message, MessageBlock, Request, Stop, StopReason, Usage, tokens_of};
 
 use crate::accounts::Use;
-use crate::answer::{Answer, Terms};
+use crate::answer::{Answer, Part, Terms};
 use crate::call::Call;
 use crate::codecs::{self, ClientFormat, Decoded, Recipient};
 use crate::config::{self, Act, Failure, OnLoss, Then, Upstream};
@@ -37,6 +38,7 @@ use crate::snapshot::Snapshot;
 use crate::tokens;
 use crate::upstream::{self, Endpoint, SendError};
 
+pub(crate) use continuation::{Continuation, streamed};
 use plan::{Candidate, Choice, Plan, Prospects};
 
 /// Longest pause before an attempt that a hook wants made again, in ms.
@@ -44,6 +46,9 @@ const RETRY_MS_MAX: u32 = 30_000;
 
 /// Longest error body of an upstream that is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How long it is awaited, in ms: another target may be there.
+const ERROR_BODY_MS: u64 = 5_000;
 
 /// A client's request, as the server took it in.
 #[derive(Debug)]
@@ -111,8 +116,8 @@ async fn serve(
     wants_stream: &AtomicBool,
 ) -> Result<Served, Error> {
     // 2. Decode.
-    let dialect = inbound.dialect;
-    let Decoded { request, format } = codecs::decode_request(dialect, &inbound.body)?;
+    let (dialect, body) = (inbound.dialect, inbound.body);
+    let Decoded { request, format } = codecs::decode_request(dialect, &body)?;
     call.model = request.model.clone().into_owned();
     call.stream = request.stream;
     wants_stream.store(request.stream, Ordering::Relaxed);
@@ -124,22 +129,20 @@ async fn serve(
     // 4. Hooks on the request; what they edited is decoded anew.
     let headers = Arc::new(inbound.headers);
     call.session = world.hooks.session(facts(call, dialect, headers.clone()));
-    let edited = match request_hooks(call, dialect, &inbound.body, &request).await? {
+    let edited = match request_hooks(call, dialect, &body, &request).await? {
         Hooked::Go(edited) => edited,
         Hooked::Answered(reply) => return hook_reply(call, reply, format),
     };
-    let inbound = Client {
+    let mut client = Client {
         dialect,
         format,
-        headers: &headers,
-        // What hooks edited is in Messages, whatever the client speaks.
-        body: match &edited {
-            None => Some(&inbound.body),
-            Some(body) if dialect == Dialect::AnthropicMessages => Some(body),
-            Some(_) => None,
-        },
-        body_bytes: call.request_bytes,
+        asker,
         session: codecs::session(&headers, &request),
+        headers,
+        original: body.clone(),
+        edited: edited.clone(),
+        part: Part::All,
+        has_said: false,
     };
     let request = match &edited {
         Some(body) => edited_request(dialect, body, request)?,
@@ -147,20 +150,9 @@ async fn serve(
     };
 
     // 5. Route, hooks on the route, and the order of its targets.
-    let routed = match find_route(world, &request.model, asker) {
-        Ok(targets) => route_hooks(world, call, &inbound, &request, targets).await?,
-        Err(error) => Err(error),
-    };
-    let planned = match routed {
-        Ok(Routed::Targets(choice)) => {
-            call.route = choice.route().map(|route| route.pattern.clone());
-            Plan::new(world, &inbound, &request, choice).await
-        }
-        Ok(Routed::Answered(reply)) => return hook_reply(call, reply, format),
-        Err(error) => Err(error),
-    };
-    let plan = match planned {
-        Ok(plan) => plan,
+    let plan = match planned(world, call, &client, &request).await {
+        Ok(Planned::Attempts(plan)) => plan,
+        Ok(Planned::Answered(reply)) => return hook_reply(call, reply, format),
         Err(error) => match failure_hooks(call, error, Outlook::Fail).await? {
             After::Answered(reply) => return hook_reply(call, reply, format),
             After::AsPlanned(error)
@@ -169,11 +161,55 @@ async fn serve(
             | After::Fail(error) => return Err(error),
         },
     };
+    if call.stream && plan.goes_on() {
+        client.part = Part::Beginning;
+    }
 
-    // 6. to 9. Try the targets until one answers, the call has lasted too long, or the
-    // gateway stops.
+    // 6. to 9. Try the targets until one answers.
+    let mut served = attempts_in_time(world, call, &client, &request, plan).await;
+    if let (Part::Beginning, Ok(Served::Stream(answer))) = (client.part, &mut served) {
+        let room = inbound.passes.bytes;
+        answer.continuation = Some(Continuation::new(world.clone(), client, room));
+    }
+    served
+}
+
+/// What there is to do for a call.
+enum Planned<'w> {
+    Attempts(Plan<'w>),
+    /// Nothing: a hook answered.
+    Answered(hook::Reply),
+}
+
+/// Where a request goes, and in which order.
+async fn planned<'w>(
+    world: &'w Snapshot,
+    call: &mut Call,
+    client: &Client,
+    request: &Request<'_>,
+) -> Result<Planned<'w>, Error> {
+    let targets = find_route(world, &request.model, client.asker)?;
+    Ok(
+        match route_hooks(world, call, client, request, targets).await? {
+            Routed::Targets(choice) => {
+                call.route = choice.route().map(|route| route.pattern.clone());
+                Planned::Attempts(Plan::new(world, client, request, choice).await?)
+            }
+            Routed::Answered(reply) => Planned::Answered(reply),
+        },
+    )
+}
+
+/// Attempts until the call has lasted too long, or the gateway stops.
+async fn attempts_in_time(
+    world: &Arc<Snapshot>,
+    call: &mut Call,
+    client: &Client,
+    request: &Request<'_>,
+    plan: Plan<'_>,
+) -> Result<Served, Error> {
     let deadline = call.deadline.into();
-    let answered = attempts(world, call, &inbound, &request, plan);
+    let answered = attempts(world, call, client, request, plan);
     tokio::select! {
         biased;
         outcome = tokio::time::timeout_at(deadline, answered) => match outcome {
@@ -188,7 +224,7 @@ async fn serve(
 async fn attempts(
     world: &Arc<Snapshot>,
     call: &mut Call,
-    client: &Client<'_>,
+    client: &Client,
     request: &Request<'_>,
     mut plan: Plan<'_>,
 ) -> Result<Served, Error> {
@@ -238,17 +274,41 @@ async fn attempts(
     Err(failed)
 }
 
-/// The client's side of a call.
-struct Client<'c> {
+/// The client's side of a call: what attempts are made from.
+struct Client {
     dialect: Dialect,
     format: ClientFormat,
-    headers: &'c HeaderMap,
-    /// The body in its dialect; none if hooks edited it in another.
-    body: Option<&'c Bytes>,
-    /// Size of its body, in bytes, as it came.
-    body_bytes: usize,
+    asker: Asker,
+    headers: Arc<HeaderMap>,
+    /// The body as it came.
+    original: Bytes,
+    /// What hooks made of it: in the vocabulary of Messages, whatever the client speaks.
+    edited: Option<Bytes>,
     /// What tells its session from others.
     session: Option<u64>,
+    /// What of the answer is still to be told.
+    part: Part,
+    /// The model has begun its answer in the request's last message.
+    has_said: bool,
+}
+
+impl Client {
+    /// The body in its dialect; none if hooks edited it in another.
+    fn body(&self) -> Option<&Bytes> {
+        match &self.edited {
+            None => Some(&self.original),
+            Some(body) if self.dialect == Dialect::AnthropicMessages => Some(body),
+            Some(_) => None,
+        }
+    }
+
+    fn request(&self) -> Result<Request<'_>, Error> {
+        let Decoded { request, .. } = codecs::decode_request(self.dialect, &self.original)?;
+        match &self.edited {
+            Some(body) => edited_request(self.dialect, body, request),
+            None => Ok(request),
+        }
+    }
 }
 
 fn facts(call: &Call, dialect: Dialect, headers: Arc<HeaderMap>) -> Facts {
@@ -402,14 +462,14 @@ fn find_route<'w>(
 async fn route_hooks<'w>(
     world: &'w Snapshot,
     call: &mut Call,
-    client: &Client<'_>,
+    client: &Client,
     request: &Request<'_>,
     targets: Vec<Resolved<'w>>,
-) -> Result<Result<Routed<'w>, Error>, Error> {
+) -> Result<Routed<'w>, Error> {
     if !call.session.wants(Stage::Route) {
-        return Ok(Ok(Routed::Targets(Choice::Route(targets))));
+        return Ok(Routed::Targets(Choice::Route(targets)));
     }
-    let view = match client.body {
+    let view = match client.body() {
         Some(body) => codecs::hook_view(client.dialect, body, request)?,
         // What hooks edited is their own vocabulary.
         None => codecs::messages_view(request)?,
@@ -425,7 +485,7 @@ async fn route_hooks<'w>(
     };
     let facts = targets.iter().map(facts).collect();
     let verdict = call.session.on_route(Document::new(view), facts).await?;
-    Ok(match verdict {
+    match verdict {
         Verdict::Choose(chosen) => {
             let chosen = chosen.iter().map(|at| targets.get(*at as usize).cloned());
             match chosen.collect::<Option<Vec<_>>>() {
@@ -445,7 +505,7 @@ async fn route_hooks<'w>(
         Verdict::Reply(reply) => Ok(Routed::Answered(reply)),
         Verdict::Refuse(refusal) => Err(Error::refused(refusal)),
         _ => Ok(Routed::Targets(Choice::Route(targets))),
-    })
+    }
 }
 
 // === hooks on failures ===
@@ -502,7 +562,7 @@ fn retry_wait(ms: u32) -> Duration {
 /// One try at one target.
 struct Attempt<'w> {
     world: &'w Arc<Snapshot>,
-    client: &'w Client<'w>,
+    client: &'w Client,
     candidate: &'w Candidate<'w>,
     target: &'w Resolved<'w>,
     upstream: &'w Upstream,
@@ -534,7 +594,7 @@ enum Sent {
 impl<'w> Attempt<'w> {
     fn new(
         world: &'w Arc<Snapshot>,
-        client: &'w Client<'w>,
+        client: &'w Client,
         candidate: &'w Candidate<'w>,
         prospects: Prospects,
     ) -> Self {
@@ -652,7 +712,7 @@ impl<'w> Attempt<'w> {
 
         // 6. Encode for the target.
         let client = self.client;
-        let body = client.body.map(|body| &body[..]);
+        let body = client.body().map(|body| &body[..]);
         let recipient = Recipient {
             accent,
             family: &self.upstream.name,
@@ -666,10 +726,19 @@ impl<'w> Attempt<'w> {
 
         // 7. Hooks on what the upstream will get.
         let mut body = Bytes::from(encoded.body);
+        let mut members = encoded.members;
+        // What vendors of Chat Completions are asked is in their accents.
+        if client.has_said && accent.dialect() == Dialect::AnthropicMessages {
+            body = continuation::with_message(body, "user", codecs::GO_ON)?;
+            members.clear();
+        }
         let mut headers = self.endpoint.headers(self.candidate.key).clone();
-        codecs::forwarded_headers(accent, client.headers, &mut headers);
+        codecs::forwarded_headers(accent, &client.headers, &mut headers);
         if call.session.wants(Stage::UpstreamRequest) {
-            let document = Document::with_members(body, encoded.members);
+            let document = match members.is_empty() {
+                true => Document::new(body),
+                false => Document::with_members(body, members),
+            };
             let result = call.session.on_upstream_request(document, &mut headers);
             let (document, verdict) = result.await?;
             match verdict {
@@ -717,6 +786,7 @@ impl<'w> Attempt<'w> {
             takes_refusals: !self.prospects.diverts_refusals,
             // Until the upstream's own count comes.
             input_estimate: tokens_of(call.request_bytes as u64),
+            part: client.part,
         })))
     }
 
@@ -762,11 +832,16 @@ impl<'w> Attempt<'w> {
     /// The error that an upstream's status and body stand for.
     async fn refusal(&self, mut reply: upstream::Reply) -> Error {
         let mut body = Vec::new();
-        while body.len() < ERROR_BODY_BYTES_MAX
-            && let Ok(Some(chunk)) = reply.chunk().await
-        {
-            body.extend_from_slice(&chunk);
-        }
+        let whole = async {
+            while body.len() < ERROR_BODY_BYTES_MAX
+                && let Ok(Some(chunk)) = reply.chunk().await
+            {
+                body.extend_from_slice(&chunk);
+            }
+        };
+        let ms = ERROR_BODY_MS.min(self.world.config.limits.idle_timeout_ms);
+        // What came by then has to do: the status says most.
+        let _ = tokio::time::timeout(Duration::from_millis(ms), whole).await;
         let error = codecs::decode_error(self.upstream.dialect, reply.status, &body);
         let message = self.upstream.scrubbed(Cow::Owned(error.message));
         let mut failed = Error::upstream(&self.upstream.name, error.status, &message);

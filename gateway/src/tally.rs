@@ -22,6 +22,7 @@ const TOKENS: &str = "sluice_tokens_total";
 const LOSSES: &str = "sluice_losses_total";
 const ATTEMPTS: &str = "sluice_attempts_total";
 const RETRIES: &str = "sluice_retries_total";
+const CONTINUATIONS: &str = "sluice_continuations_total";
 const COOLDOWNS: &str = "sluice_cooldowns_total";
 const RELOADS: &str = "sluice_reloads_total";
 const BUILD_INFO: &str = "sluice_build_info";
@@ -45,7 +46,7 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 3] = [
 ];
 
 /// Every family, and what it says.
-const FAMILIES: [(&str, Kind, &str); 12] = [
+const FAMILIES: [(&str, Kind, &str); 13] = [
     (CALLS, Kind::Counter, "Calls that ended."),
     (IN_FLIGHT, Kind::Gauge, "Calls that run."),
     (
@@ -70,6 +71,11 @@ const FAMILIES: [(&str, Kind, &str); 12] = [
         RETRIES,
         Kind::Counter,
         "Attempts after the first of a call.",
+    ),
+    (
+        CONTINUATIONS,
+        Kind::Counter,
+        "Answers that broke off, and whether another went on.",
     ),
     (
         COOLDOWNS,
@@ -173,6 +179,16 @@ impl Tally {
     pub fn attempt(&self, target: &str, result: &str) {
         let labels = [("target", target), ("result", result)];
         self.0.add(ATTEMPTS, 1, &labels);
+    }
+
+    /// An answer of `target` broke off, and another target went on, or none could.
+    pub fn continuation(&self, target: &str, went_on: bool) {
+        let result = match went_on {
+            true => "ok",
+            false => "failed",
+        };
+        let labels = [("target", target), ("result", result)];
+        self.0.add(CONTINUATIONS, 1, &labels);
     }
 
     /// `target` is left alone for a while.

@@ -289,6 +289,23 @@ async fn an_upstream_that_falls_silent_before_its_first_word_has_timed_out() {
 }
 
 #[tokio::test]
+async fn an_error_that_does_not_end_is_one_all_the_same() {
+    let upstream = FakeUpstream::start(|request| {
+        let body = request.json();
+        match body["model"] == "a" {
+            true => Script::Stalled(503, "{\"error\":".into()),
+            false => text(&body, "ok".into()),
+        }
+    })
+    .await;
+    let limits = "limits: { idle_timeout_ms: 50 }";
+    let gateway = gateway(&upstream, &["a", "b"], "", limits).await;
+    let answer = gateway.client().ask("m", true).await;
+    let attempts = "2; up/a 503 skip-target, up/b ok";
+    assert_eq!(answer.header("sluice-attempts"), attempts);
+}
+
+#[tokio::test]
 async fn what_a_hook_chooses_is_tried_whatever_is_known_of_it() {
     let upstream = upstream().await;
     let config = format!(

@@ -5,6 +5,7 @@ mod attempts;
 mod bad_input;
 mod bundled;
 mod compat;
+mod continuation;
 mod dialects;
 mod docs;
 mod embedded;

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, Uri};
 use axum::routing::any;
 use axum::serve::Listener;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -27,6 +27,8 @@ pub enum Script {
     /// A stream of what the test sends, when it sends it; an error breaks the
     /// connection.
     Live(mpsc::UnboundedReceiver<std::io::Result<String>>),
+    /// A status, the beginning of a body, and no more.
+    Stalled(u16, String),
     /// Never an answer.
     Silence,
 }
@@ -225,6 +227,12 @@ async fn play(script: Script) -> Response<Body> {
                 Some((piece, pieces))
             };
             streamed(Body::from_stream(stream::unfold(pieces, next)))
+        }
+        Script::Stalled(status, begun) => {
+            let begun = stream::iter([Ok::<_, std::io::Error>(begun)]);
+            let body = Body::from_stream(begun.chain(stream::pending()));
+            let response = Response::builder().status(status);
+            response.body(body).expect("sound parts")
         }
         Script::Silence => std::future::pending().await,
     }

@@ -513,6 +513,8 @@ pub struct Route {
     pub on_content_policy: Vec<String>,
     /// What becomes of a call whose request cannot be carried whole.
     pub on_loss: OnLoss,
+    /// What becomes of an answer that breaks off after its beginning was given out.
+    pub on_broken_stream: OnBrokenStream,
 }
 
 impl Route {
@@ -527,6 +529,7 @@ impl Route {
             on_overflow: Vec::new(),
             on_content_policy: Vec::new(),
             on_loss: OnLoss::default(),
+            on_broken_stream: OnBrokenStream::default(),
         }
     }
 
@@ -583,6 +586,16 @@ pub enum Affinity {
     None,
     /// The client's session, so that the prompt cache there is warm.
     Session,
+}
+
+/// What becomes of an answer that breaks off after its beginning was given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBrokenStream {
+    /// It ends with an error: the client knows best whether to ask again.
+    #[default]
+    Fail,
+    /// Another attempt goes on with it.
+    Continue,
 }
 
 /// What becomes of a call whose request cannot be carried whole.

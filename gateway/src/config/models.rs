@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::document::Node;
 use super::native::settings;
-use super::{Affinity, Models, OnLoss, Pick, Route, Target, Tier};
+use super::{Affinity, Models, OnBrokenStream, OnLoss, Pick, Route, Target, Tier};
 use crate::route;
 
 /// The pattern of what answers to names that nobody wrote down.
@@ -114,6 +114,13 @@ impl Reader<'_> {
         let on_loss = members
             .get("on_loss")
             .and_then(|node| node.choice(&on_loss));
+        let on_broken_stream = [
+            ("fail", OnBrokenStream::Fail),
+            ("continue", OnBrokenStream::Continue),
+        ];
+        let on_broken_stream = members
+            .get("on_broken_stream")
+            .and_then(|node| node.choice(&on_broken_stream));
         let pick = members.get("pick").and_then(|node| node.choice(&Pick::ALL));
         let pick = pick.unwrap_or_default();
         let affinity = [("none", Affinity::None), ("session", Affinity::Session)];
@@ -131,6 +138,7 @@ impl Reader<'_> {
             on_overflow: names("on_overflow"),
             on_content_policy: names("on_content_policy"),
             on_loss: on_loss.unwrap_or_default(),
+            on_broken_stream: on_broken_stream.unwrap_or_default(),
             ..route
         };
         warn_of_idle_weights(node, &route);

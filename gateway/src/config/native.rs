@@ -76,7 +76,7 @@ pub(super) mod settings {
         "accent",
     ];
     pub(in crate::config) const TIERS: [&str; 5] = ["haiku", "sonnet", "opus", "fable", "subagent"];
-    pub(in crate::config) const ROUTE: [&str; 9] = [
+    pub(in crate::config) const ROUTE: [&str; 10] = [
         "targets",
         "pick",
         "affinity",
@@ -84,6 +84,7 @@ pub(super) mod settings {
         "on_overflow",
         "on_content_policy",
         "on_loss",
+        "on_broken_stream",
         "context_window",
         "output_limit",
     ];

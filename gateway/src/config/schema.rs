@@ -187,6 +187,7 @@ fn route_member(name: &str) -> Value {
         "pick" => words(&["ordered", "weighted", "least-busy", "latency"]),
         "affinity" => words(&["none", "session"]),
         "on_loss" => words(&["report", "refuse"]),
+        "on_broken_stream" => words(&["fail", "continue"]),
         "context_window" | "output_limit" => count(1),
         _ => json!({ "anyOf": [text(), list(text())] }),
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sluice_codec::ir::{Request, tokens_of};
 
 use crate::codecs;
-use crate::config::{Act, Affinity, Failure, Pick, Route, Then};
+use crate::config::{Act, Affinity, Failure, OnBrokenStream, Pick, Route, Then};
 use crate::error::{Cause, Error};
 use crate::health::TargetId;
 use crate::provider::Dialect;
@@ -69,6 +69,7 @@ pub(super) struct Plan<'w> {
     /// What knows where else to go; none once that is decided.
     route: Option<&'w Route>,
     session: Option<u64>,
+    goes_on: bool,
     /// Whose turn it is among an upstream's keys: once a call, however many of its
     /// targets are planned.
     turns: HashMap<usize, usize>,
@@ -100,11 +101,12 @@ impl<'w> Plan<'w> {
     /// The prompt fits into no window.
     pub(super) async fn new(
         world: &'w Snapshot,
-        client: &Client<'_>,
+        client: &Client,
         request: &Request<'_>,
         choice: Choice<'w>,
     ) -> Result<Self, Error> {
         let route = choice.route();
+        let policy = route.map(|route| route.on_broken_stream);
         let (targets, route) = match choice {
             Choice::Hook(targets) => (targets, None),
             Choice::Route(targets) => (targets, route),
@@ -114,6 +116,7 @@ impl<'w> Plan<'w> {
             course: Course::new([], &world.config.attempts),
             route,
             session: client.session,
+            goes_on: policy == Some(OnBrokenStream::Continue),
             turns: HashMap::new(),
             size: Size::default(),
         };
@@ -131,6 +134,24 @@ impl<'w> Plan<'w> {
         };
         plan.course = Course::new(candidates, &world.config.attempts);
         Ok(plan)
+    }
+
+    /// Whether another target goes on where an answer breaks off.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// Answers have so many tokens at most.
+    pub(super) fn limit(&mut self, output: u64) {
+        self.course.each(|candidate| {
+            let known = candidate.output_limit.unwrap_or(u64::MAX);
+            candidate.output_limit = Some(known.min(output));
+        });
+    }
+
+    /// The target `id` comes after all others.
+    pub(super) fn put_last(&mut self, id: TargetId) {
+        self.course.put_last(|candidate| candidate.id == id);
     }
 
     /// The next attempt, and the pause before it.
@@ -317,7 +338,7 @@ impl<'w> Plan<'w> {
     /// How large the request is, if that may be too large for any of the targets.
     async fn measured(
         &self,
-        client: &Client<'_>,
+        client: &Client,
         request: &Request<'_>,
         targets: &[Resolved<'w>],
     ) -> Result<Size, Error> {
@@ -334,7 +355,7 @@ impl<'w> Plan<'w> {
         let windows = targets.iter().cloned().chain(elsewhere);
         let mut windows = windows.filter_map(|target| target.target.context_window);
         let answer = request.max_tokens;
-        let is_close = |window| route::is_close(window, client.body_bytes as u64, answer);
+        let is_close = |window| route::is_close(window, client.original.len() as u64, answer);
         let prompt = match windows.any(is_close) {
             true => Some(count(client, request).await?),
             false => None,
@@ -395,8 +416,8 @@ impl Size {
 }
 
 /// About how many tokens the prompt has.
-async fn count(client: &Client<'_>, request: &Request<'_>) -> Result<u64, Error> {
-    let (dialect, body) = match client.body {
+async fn count(client: &Client, request: &Request<'_>) -> Result<u64, Error> {
+    let (dialect, body) = match client.body() {
         Some(body) => (client.dialect, body.clone()),
         None => (Dialect::AnthropicMessages, codecs::messages_view(request)?),
     };

@@ -129,6 +129,18 @@ impl<C> Course<C> {
         self.again.clear();
     }
 
+    /// Those of this round for which `is_last` holds come after the others.
+    pub fn put_last(&mut self, is_last: impl Fn(&C) -> bool) {
+        let queue = self.queue.make_contiguous();
+        queue.sort_by_key(|(candidate, _)| is_last(candidate));
+    }
+
+    /// Change all of this round.
+    pub fn each(&mut self, change: impl FnMut(&mut C)) {
+        let queue = self.queue.iter_mut();
+        queue.map(|(candidate, _)| candidate).for_each(change);
+    }
+
     fn may_come_again(&self, asked: Option<Duration>) -> bool {
         self.round < self.terms.retries && asked.unwrap_or_default() <= self.terms.pause_max
     }

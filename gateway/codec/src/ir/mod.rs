@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod loss;
 mod order;
+mod relay;
 mod request;
 mod sequence;
 mod signature;
@@ -24,6 +25,7 @@ pub use error::{Refused, UpstreamError};
 pub use event::{BlockStart, Delta, Event, Kept, Stop, StopReason, Usage, tokens_of};
 pub use loss::{Loss, Losses};
 pub use order::Order;
+pub use relay::Relay;
 pub use request::{
     Block, ImageSource, Message as RequestMessage, Request, Role, Thinking, Tool, ToolChoice,
     ToolChoiceKind,

@@ -97,6 +97,11 @@ impl Sequencer {
             .is_some_and(|open| open.kind == Kind::Thinking && !open.signed)
     }
 
+    /// Whether a text block is open.
+    pub fn is_text(&self) -> bool {
+        self.open.is_some_and(|open| open.kind == Kind::Text)
+    }
+
     /// Sign the open thinking block; there must be one ([`Self::is_thinking`]).
     pub fn sign(&mut self, signature: &str, sink: Sink<'_>) {
         if let Some(open) = self
@@ -300,13 +305,13 @@ impl Sequencer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::{Order, StopReason};
     use super::*;
 
-    fn any_event() -> impl Strategy<Value = Event<'static>> {
+    pub(crate) fn any_event() -> impl Strategy<Value = Event<'static>> {
         let index = 0u32..3;
         prop_oneof![
             Just(Event::start(None)),

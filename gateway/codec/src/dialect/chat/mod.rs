@@ -39,5 +39,6 @@ pub use client::{
 };
 pub use error::decode_error;
 pub use names::Names;
+pub use prefill::GO_ON;
 pub use request::{EncodeOptions, Encoded, encode_request};
 pub use stream::{DecodeOptions, StreamDecoder};

@@ -16,7 +16,7 @@ use crate::ir::{Block, Request, Role};
 use crate::json::ObjectWriter;
 
 /// What a model is told that would begin anew.
-pub(super) const INSTRUCTION: &str = "Your last message is not finished. Go on exactly where it ends, without repeating any of it and without a word about doing so.";
+pub const GO_ON: &str = "Your last message is not finished. Go on exactly where it ends, without repeating any of it and without a word about doing so.";
 
 /// Why that is reported.
 pub(super) const INSTRUCTED: &str =

@@ -566,7 +566,7 @@ impl<'r> Encoder<'r, '_> {
             self.prefill = Some(self.accent.prefill);
             return;
         }
-        self.instructions.push(prefill::INSTRUCTION.to_owned());
+        self.instructions.push(prefill::GO_ON.to_owned());
         let last = self.request.messages.len() - 1;
         self.losses
             .report(Path::Root.key("messages").index(last), prefill::INSTRUCTED);
