@@ -148,8 +148,9 @@ impl Listeners {
         };
         tracing::info!(%addr, "Listening.");
         if let Some(old) = self.present.replace(present) {
-            tracing::info!(addr = %old.addr, "No longer listening; running calls may end.");
+            let addr = old.addr;
             old.close().await;
+            tracing::info!(%addr, "No longer listening; calls that run there may end.");
         }
         self.addr.send_replace(addr);
     }
