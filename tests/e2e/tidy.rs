@@ -43,7 +43,7 @@ fn code(text: &str) -> String {
 fn each_outside_crate_has_one_home() {
     let homes: [(&str, &[&str]); 10] = [
         ("axum", &["server/", "app/", "demo.rs"]),
-        ("reqwest", &["upstream.rs", "hook/outbound.rs"]),
+        ("reqwest", &["upstream", "hook/outbound.rs"]),
         ("wasmtime::", &["hook/"]),
         ("wasmtime_", &["hook/"]),
         ("notify::", &["config/watch.rs"]),
