@@ -2,15 +2,14 @@
 //! only place that starts long-lived tasks.
 
 mod changes;
+mod listeners;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::accounts::Accounts;
@@ -26,6 +25,8 @@ use crate::snapshot::{Current, Refusal, Snapshot};
 use crate::tally::Tally;
 use crate::upstream::{self, Endpoint};
 use crate::{demo, server};
+
+use listeners::{Bound, Listeners};
 
 /// How often in a row a build is repeated because its files changed meanwhile.
 const REBUILDS_MAX: usize = 5;
@@ -75,14 +76,12 @@ pub enum StartError {
 /// A running gateway. Dropping it stops it without waiting for streams.
 #[derive(Debug)]
 pub struct App {
-    /// Where it listens.
-    pub addr: SocketAddr,
     /// What the last reload came to; changes with every attempt.
     pub reloads: watch::Receiver<ReloadState>,
     demand: Arc<Notify>,
     current: Arc<Current>,
-    stop: Option<oneshot::Sender<()>>,
-    server: JoinHandle<()>,
+    listeners: Arc<Mutex<Listeners>>,
+    addr: watch::Receiver<SocketAddr>,
     reloader: JoinHandle<()>,
 }
 
@@ -104,12 +103,8 @@ impl App {
         log_diagnostics(&notes);
 
         let listen = snapshot.config.listen;
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|error| StartError::Listen(listen, error))?;
-        let addr = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen(listen, error))?;
+        let bound = Bound::to(listen).await;
+        let bound = bound.map_err(|error| StartError::Listen(listen, error))?;
         for line in describe(&snapshot) {
             tracing::info!("{line}");
         }
@@ -119,36 +114,36 @@ impl App {
         let watcher = Watcher::new(&watched, &snapshot.config.store_files());
         let current = Arc::new(Current::new(snapshot));
 
-        let (stop, stopped) = oneshot::channel();
-        let metrics = builder.engine.services.metrics.clone();
-        let app = server::router(current.clone(), metrics, reloads.clone());
-        // Without it each small event of a stream waits for the one before.
-        let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-        let server = tokio::spawn(async move {
-            let graceful =
-                axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
-            if let Err(error) = graceful.await {
-                tracing::error!(%error, "The server stopped.");
-            }
-        });
+        let router = {
+            let (current, reloads) = (current.clone(), reloads.clone());
+            let metrics = builder.engine.services.metrics.clone();
+            move |addr| server::router(current.clone(), metrics.clone(), reloads.clone(), addr)
+        };
+        let listeners = Listeners::new(router, bound).await;
+        let addr = listeners.addr();
+        let listeners = Arc::new(Mutex::new(listeners));
         let reloader = Reloader {
             seen: Some(seen),
             watcher,
             demand: demand.clone(),
             current: current.clone(),
+            listeners: listeners.clone(),
             report,
         };
         let reloader = tokio::spawn(reloader.run(builder));
-        tracing::info!(%addr, "Listening.");
         Ok(Self {
-            addr,
             reloads,
             demand,
             current,
-            stop: Some(stop),
-            server,
+            listeners,
+            addr,
             reloader,
         })
+    }
+
+    /// Where it listens; a reload may change it.
+    pub fn addr(&self) -> SocketAddr {
+        *self.addr.borrow()
     }
 
     /// Build everything anew, even if no file has changed.
@@ -165,9 +160,10 @@ impl App {
         let ms = terms.announce_ms;
         tracing::info!(ms, "Stopping: `/readyz` fails, calls are still taken.");
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+        // From here on nothing may listen anew.
+        self.reloader.abort();
+        let _ = (&mut self.reloader).await;
+        self.listeners.lock().await.close().await;
         let ms = terms.streams_ms;
         tracing::info!(ms, "No more calls are taken; running ones may end.");
         if !self.ends_within(ms).await {
@@ -179,15 +175,15 @@ impl App {
     }
 
     /// Whether the last connection is gone in time.
-    async fn ends_within(&mut self, ms: u64) -> bool {
-        let ended = tokio::time::timeout(Duration::from_millis(ms), &mut self.server);
+    async fn ends_within(&self, ms: u64) -> bool {
+        let ended = async { self.listeners.lock().await.ended().await };
+        let ended = tokio::time::timeout(Duration::from_millis(ms), ended);
         ended.await.is_ok()
     }
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        self.server.abort();
         self.reloader.abort();
     }
 }
@@ -313,6 +309,18 @@ impl Builder {
             }
         }?;
         if let Some(listen) = self.overrides.listen {
+            let config = &mut loaded.config;
+            let written = config.listen_place.take();
+            if let Some(place) = written.filter(|_| config.listen != listen) {
+                let written = config.listen;
+                loaded.diagnostics.push(Diagnostic {
+                    severity: Severity::Note,
+                    ..unplaced(
+                        &place,
+                        format!("`{written}` is not used: `--listen {listen}` says otherwise"),
+                    )
+                });
+            }
             loaded.config.listen = listen;
         }
         if let Some(hooks) = &self.overrides.hooks {
@@ -365,6 +373,17 @@ fn no_client(why: &str) -> Diagnostic {
 fn no_endpoint(name: &str, base_url: &str) -> Diagnostic {
     let path = format!("upstreams.{name}.base_url");
     unplaced(&path, format!("`{base_url}` is no URL that can be called"))
+}
+
+fn unbound(config: &Config, error: &std::io::Error) -> Diagnostic {
+    let place = config.listen_place.as_deref().unwrap_or("listen");
+    Diagnostic {
+        help: Some("free it or name another one, then reload (SIGHUP)".into()),
+        ..unplaced(
+            place,
+            format!("cannot listen on `{}`: {error}", config.listen),
+        )
+    }
 }
 
 /// An error that no line of a file is to blame for.
@@ -445,6 +464,7 @@ struct Reloader {
     watcher: Watcher,
     demand: Arc<Notify>,
     current: Arc<Current>,
+    listeners: Arc<Mutex<Listeners>>,
     report: watch::Sender<ReloadState>,
 }
 
@@ -468,19 +488,30 @@ impl Reloader {
             };
             self.watcher = Watcher::new(&attempt.watched, &apart.store_files());
             self.seen = Some(attempt.seen);
-            self.settle(&old, attempt);
+            self.settle(&old, attempt).await;
         }
     }
 
     /// Take up what was built, or say why not.
-    fn settle(&self, old: &Snapshot, attempt: Rebuilt) {
-        match attempt.built {
-            Ok((snapshot, notes)) => {
+    async fn settle(&self, old: &Snapshot, attempt: Rebuilt) {
+        let mut listeners = self.listeners.lock().await;
+        let ready = match attempt.built {
+            Ok((snapshot, notes)) => match listeners.bind(snapshot.config.listen).await {
+                Ok(bound) => Ok((snapshot, notes, bound)),
+                Err(error) => Err(vec![unbound(&snapshot.config, &error)]),
+            },
+            Err(diagnostics) => Err(diagnostics),
+        };
+        match ready {
+            Ok((snapshot, notes, bound)) => {
                 log_diagnostics(&notes);
                 let (generation, changes) = (snapshot.generation, changes::between(old, &snapshot));
                 tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
                 old.tally.reload("good");
                 self.current.swap(snapshot);
+                if let Some(bound) = bound {
+                    listeners.serve(bound).await;
+                }
                 self.report.send_modify(|state| {
                     *state = ReloadState {
                         generation,

@@ -1,6 +1,8 @@
 //! Bytes to an upstream and back. Knows headers, timeouts and pools; never what
 //! the bytes mean. The only user of the HTTP client.
 
+mod lanes;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,13 +16,15 @@ use crate::config::{Limits, Upstream};
 use crate::provider::Auth;
 use crate::secret::Secret;
 
+use lanes::{Lanes, Place};
+
 /// Sends requests; holds the connection pools, so one serves all snapshots.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// Through the proxies that the environment names.
-    outward: reqwest::Client,
+    outward: Arc<Lanes>,
     /// To this machine: never through a proxy.
-    loopback: reqwest::Client,
+    loopback: Arc<Lanes>,
 }
 
 /// Where requests to one upstream go, and what they carry: made once a snapshot,
@@ -80,6 +84,7 @@ pub struct Reply {
     /// Headers.
     pub headers: HeaderMap,
     body: reqwest::Response,
+    _place: Place,
 }
 
 /// A request that got no answer.
@@ -104,17 +109,18 @@ impl Client {
     pub fn new(limits: &Limits) -> Result<Self, String> {
         // An error only says that another part of the process chose it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
+        let connect_timeout = Duration::from_millis(limits.connect_timeout_ms);
+        let builder = move || {
             reqwest::Client::builder()
-                .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+                .connect_timeout(connect_timeout)
                 // A redirect would carry the upstream's key to another host.
                 .redirect(reqwest::redirect::Policy::none())
                 .tcp_nodelay(true)
         };
-        let built = |builder: reqwest::ClientBuilder| builder.build().map_err(|it| causes(&it));
+        let lanes = |build| Lanes::new(build).map(Arc::new).map_err(|it| causes(&it));
         Ok(Self {
-            outward: built(builder())?,
-            loopback: built(builder().no_proxy())?,
+            outward: lanes(Box::new(builder))?,
+            loopback: lanes(Box::new(move || builder().no_proxy()))?,
         })
     }
 
@@ -126,11 +132,7 @@ impl Client {
         body: Bytes,
         first_byte_timeout_ms: u64,
     ) -> Result<Reply, SendError> {
-        let client = if endpoint.is_loopback {
-            &self.loopback
-        } else {
-            &self.outward
-        };
+        let (client, place) = self.lanes(endpoint.is_loopback).enter();
         let mut request = Request::new(Method::POST, endpoint.url.clone());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
@@ -148,7 +150,15 @@ impl Client {
             status: response.status().as_u16(),
             headers,
             body: response,
+            _place: place,
         })
+    }
+
+    fn lanes(&self, is_loopback: bool) -> &Lanes {
+        match is_loopback {
+            true => &self.loopback,
+            false => &self.outward,
+        }
     }
 }
 
@@ -157,10 +167,8 @@ pub async fn ask(url: &str, key: Option<&str>) -> Result<(u16, String), SendErro
     let connect = |error: reqwest::Error| SendError::Connect(causes(&error));
     let url = Url::parse(url).map_err(|error| SendError::Connect(error.to_string()))?;
     let client = Client::new(&Limits::default()).map_err(SendError::Connect)?;
-    let client = match url.host_str().is_some_and(is_loopback) {
-        true => client.loopback,
-        false => client.outward,
-    };
+    let is_loopback = url.host_str().is_some_and(is_loopback);
+    let (client, _place) = client.lanes(is_loopback).enter();
     let mut request = Request::new(Method::GET, url);
     if let Some(key) = key {
         insert_secret(

@@ -13,6 +13,9 @@ mod endpoints;
 mod errands;
 mod hooks;
 mod hostile;
+// As `tls`.
+#[cfg(target_os = "linux")]
+mod http2;
 mod keys;
 mod languages;
 mod ledger;

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use serde_json::json;
+use sluice::app::ReloadState;
 use sluice_tests::guests::{GUEST_CAP_TO_SEVEN, GUEST_MISBEHAVE};
 use sluice_tests::{FakeUpstream, TestGateway, chunk, finish, sse};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CHAIN: &str = "hooks: { chain: [ { hook: cap-max-tokens, config: { max: 100 } } ] }\n";
 
@@ -12,8 +14,8 @@ const CHAIN: &str = "hooks: { chain: [ { hook: cap-max-tokens, config: { max: 10
 async fn a_running_stream_keeps_its_world_and_the_next_call_gets_the_new_one() {
     let (upstream, speaker) = FakeUpstream::live().await;
     let mut gateway = TestGateway::start(&upstream.config(CHAIN)).await;
-    let mut running = gateway.client().begin("m").await;
     speaker.say(chunk(&json!({ "content": "before" })));
+    let mut running = gateway.client().begin("m").await;
     let mut seen = running
         .chunk()
         .await
@@ -401,4 +403,210 @@ async fn the_operator_reads_what_is_in_use_and_asks_for_a_reload() {
             "setting `limits` changed",
         ]
     );
+}
+
+// === where it listens ===
+
+/// Where no other test binds a port that was free a moment ago; elsewhere than on Linux
+/// this machine has but one address that is sure.
+const OWN_IP: &str = if cfg!(target_os = "linux") {
+    "127.0.0.9"
+} else {
+    "127.0.0.1"
+};
+
+/// An address that was free a moment ago.
+fn free(ip: &str) -> String {
+    let listener = std::net::TcpListener::bind((ip, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").to_string()
+}
+
+/// A configuration that listens on `addr`.
+fn at(upstream: &FakeUpstream, addr: &str) -> String {
+    upstream.config(&format!("listen: \"{addr}\"\nkeys: [sk-of-the-test]\n"))
+}
+
+async fn move_to(gateway: &mut TestGateway, upstream: &FakeUpstream, addr: &str) -> ReloadState {
+    let text = at(upstream, addr);
+    gateway
+        .reload(|folder| std::fs::write(folder.join("sluice.yaml"), text).expect("a write"))
+        .await
+}
+
+/// The status of a call by way of `addr`; none if nobody listens there.
+async fn status(addr: &str) -> Option<u16> {
+    let http = reqwest::Client::builder().no_proxy().build();
+    let http = http.expect("a client needs nothing");
+    let body =
+        json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "hi" }] });
+    let asked = http.post(format!("http://{addr}/v1/messages"));
+    let asked = asked.header("x-api-key", "sk-of-the-test").json(&body);
+    asked
+        .send()
+        .await
+        .ok()
+        .map(|answer| answer.status().as_u16())
+}
+
+#[tokio::test]
+async fn another_address_takes_over_and_calls_on_the_old_one_end_whole() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let (old, new) = (free(OWN_IP), free(OWN_IP));
+    let mut gateway = TestGateway::listening(&at(&upstream, &old)).await;
+    let gateway = gateway.as_mut().expect("it starts");
+    let client = gateway.client().with_key("sk-of-the-test");
+    speaker.say(chunk(&json!({ "content": "before" })));
+    let mut running = client.begin("m").await;
+    let mut seen = running
+        .chunk()
+        .await
+        .expect("it runs")
+        .expect("it has begun")
+        .to_vec();
+    // Connections of those who have nothing to say at the moment.
+    let mut idle = tokio::net::TcpStream::connect(&old)
+        .await
+        .expect("it listens");
+    let mut kept = tokio::net::TcpStream::connect(&old)
+        .await
+        .expect("it listens");
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("a write");
+    let mut head = [0; 12];
+    kept.read_exact(&mut head).await.expect("an answer");
+
+    let state = move_to(gateway, &upstream, &new).await;
+    assert_eq!(
+        state.changes,
+        [format!("setting `listen` changed ({old} -> {new})")]
+    );
+    assert_eq!(gateway.url(), format!("http://{new}"));
+    assert_eq!(status(&new).await, Some(200));
+    let mut rest = Vec::new();
+    kept.read_to_end(&mut rest).await.expect("it is closed");
+    idle.read_to_end(&mut rest).await.expect("it is closed");
+    assert_eq!(status(&old).await, None);
+
+    speaker.say(chunk(&json!({ "content": " after" })));
+    speaker.say(finish("stop"));
+    while let Some(piece) = running.chunk().await.expect("it ends well") {
+        seen.extend(piece);
+    }
+    let events = sse(&seen);
+    assert_eq!(events.last().expect("events")["type"], "message_stop");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_changes_nothing() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let occupant = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = occupant.local_addr().expect("it is bound").to_string();
+    let old = free(OWN_IP);
+    let mut gateway = TestGateway::listening(&at(&upstream, &old))
+        .await
+        .expect("it starts");
+
+    let state = move_to(&mut gateway, &upstream, &taken).await;
+    assert_eq!(state.generation, 1);
+    let refused = state.refused.concat();
+    for said in [
+        "sluice.yaml:5: listen: ",
+        &format!("cannot listen on `{taken}`"),
+        "free it or name another one",
+    ] {
+        assert!(refused.contains(said), "no `{said}` in {refused}");
+    }
+    assert_eq!(status(&old).await, Some(200));
+
+    // Once it is free, the same file will do.
+    drop(occupant);
+    let state = gateway.reload_on_demand().await;
+    assert_eq!((state.generation, state.refused.len()), (2, 0));
+    assert_eq!(
+        (status(&taken).await, status(&old).await),
+        (Some(200), None)
+    );
+}
+
+#[tokio::test]
+async fn it_moves_back_and_forth() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let addrs = [free(OWN_IP), free(OWN_IP)];
+    let mut gateway = TestGateway::listening(&at(&upstream, &addrs[0]))
+        .await
+        .expect("it starts");
+    for turn in 1..6 {
+        let (new, old) = (&addrs[turn % 2], &addrs[(turn + 1) % 2]);
+        let state = move_to(&mut gateway, &upstream, new).await;
+        assert_eq!(
+            (state.generation, state.refused.len()),
+            (turn as u64 + 1, 0)
+        );
+        assert_eq!((status(new).await, status(old).await), (Some(200), None));
+    }
+}
+
+/// Of one port, both cannot be bound at once.
+#[tokio::test]
+async fn one_port_is_handed_over_between_loopback_and_all_interfaces() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let loopback = free("0.0.0.0").replace("0.0.0.0", "127.0.0.1");
+    let all = loopback.replace("127.0.0.1", "0.0.0.0");
+    let mut gateway = TestGateway::listening(&at(&upstream, &loopback))
+        .await
+        .expect("it starts");
+    let client = gateway.client().with_key("sk-of-the-test");
+    speaker.say(chunk(&json!({ "content": "here is " })));
+    let mut running = client.begin("m").await;
+    for addr in [&all, &loopback, &all] {
+        let state = move_to(&mut gateway, &upstream, addr).await;
+        assert_eq!(state.refused, Vec::<String>::new());
+        assert_eq!(gateway.url(), format!("http://{addr}"));
+        assert_eq!(status(&loopback).await, Some(200));
+    }
+    for piece in sluice_tests::text_stream("all of it") {
+        speaker.say(piece);
+    }
+    let mut seen = Vec::new();
+    while let Some(piece) = running.chunk().await.expect("it ends well") {
+        seen.extend(piece);
+    }
+    assert_eq!(sse(&seen).last().expect("events")["type"], "message_stop");
+}
+
+/// Only there is all of 127.0.0.0/8 this machine's without being set up.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_was_given_up_for_an_address_that_is_taken_is_bound_again() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let old = free("0.0.0.0").replace("0.0.0.0", "127.0.0.1");
+    let all = old.replace("127.0.0.1", "0.0.0.0");
+    let _occupant = std::net::TcpListener::bind(old.replace("127.0.0.1", "127.0.0.2"));
+    let mut gateway = TestGateway::listening(&at(&upstream, &old))
+        .await
+        .expect("it starts");
+    let state = move_to(&mut gateway, &upstream, &all).await;
+    assert_eq!(state.generation, 1);
+    assert!(
+        state
+            .refused
+            .concat()
+            .contains(&format!("cannot listen on `{all}`")),
+        "{:?}",
+        state.refused
+    );
+    assert_eq!(gateway.url(), format!("http://{old}"));
+    assert_eq!(status(&old).await, Some(200));
+}
+
+#[tokio::test]
+async fn the_command_line_pins_the_address() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let elsewhere = free(OWN_IP);
+    let mut gateway = TestGateway::start(&at(&upstream, "127.0.0.1:1")).await;
+    let url = gateway.url();
+    let state = move_to(&mut gateway, &upstream, &elsewhere).await;
+    assert_eq!((state.refused.len(), state.changes.len()), (0, 0));
+    assert_eq!((gateway.url(), status(&elsewhere).await), (url, None));
 }

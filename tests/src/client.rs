@@ -1,7 +1,7 @@
 //! A client that sees everything: status, headers, body, events.
 
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use sluice_codec::sse::FrameReader;
 
@@ -31,6 +31,21 @@ impl Client {
         Self {
             http: http.expect("a client needs nothing"),
             url,
+        }
+    }
+
+    /// The same, which shows `key` in each request.
+    #[must_use]
+    pub fn with_key(self, key: &str) -> Self {
+        let key = HeaderValue::try_from(key).expect("fit for a header");
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key)]);
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .default_headers(headers)
+            .build();
+        Self {
+            http: http.expect("a client needs nothing"),
+            ..self
         }
     }
 

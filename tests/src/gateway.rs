@@ -62,6 +62,18 @@ impl TestGateway {
         Ok(Self { app, folder })
     }
 
+    /// Start with this `sluice.yaml`, which says where to listen.
+    ///
+    /// # Errors
+    /// Whatever `sluice serve` would end with.
+    pub async fn listening(config: &str) -> Result<Self, StartError> {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        std::fs::write(folder.path().join("sluice.yaml"), config).expect("it takes a file");
+        let source = Source::File(folder.path().join("sluice.yaml"));
+        let app = App::start(source, Overrides::default()).await?;
+        Ok(Self { app, folder })
+    }
+
     /// Start the embedded default.
     pub async fn embedded() -> Self {
         let app = App::start(Source::Embedded, on_any_port()).await;
@@ -73,7 +85,7 @@ impl TestGateway {
 
     /// Where it listens, as a URL without a trailing slash.
     pub fn url(&self) -> String {
-        format!("http://{}", self.app.addr)
+        format!("http://{}", self.app.addr())
     }
 
     /// A client of it.

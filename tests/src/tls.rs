@@ -47,7 +47,8 @@ pub struct Certified {
 }
 
 impl Certified {
-    fn acceptor(&self) -> TlsAcceptor {
+    /// What takes connections in its name, in HTTP/2 from those who ask for that.
+    pub fn acceptor(&self) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(provider)
@@ -55,7 +56,9 @@ impl Certified {
             .expect("ring has them")
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate.der().clone()], key);
-        TlsAcceptor::from(Arc::new(config.expect("a pair")))
+        let mut config = config.expect("a pair");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
     }
 }
 

@@ -1,13 +1,14 @@
 //! An upstream that answers as it is told, and remembers what it was asked.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Response, Uri};
+use axum::http::{HeaderMap, Response, Uri, Version};
 use axum::routing::any;
-use axum::serve::Listener;
+use axum::serve::{Listener, ListenerExt};
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -47,7 +48,9 @@ impl Script {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Path and query.
+    /// Of HTTP.
+    pub version: Version,
+    /// Path and query; the whole URI, where it came to a proxy.
     pub path: String,
     /// Headers.
     pub headers: HeaderMap,
@@ -67,6 +70,7 @@ impl Recorded {
 pub struct FakeUpstream {
     addr: SocketAddr,
     requests: Arc<Mutex<Vec<Recorded>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl FakeUpstream {
@@ -95,9 +99,14 @@ impl FakeUpstream {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = requests.clone();
         let script = Arc::new(script);
-        let handler = move |uri: Uri, headers: HeaderMap, body: Bytes| {
+        let handler = move |version: Version, uri: Uri, headers: HeaderMap, body: Bytes| {
             let recorded = Recorded {
-                path: uri.to_string(),
+                version,
+                // There it is absolute in any case.
+                path: match version {
+                    Version::HTTP_2 => uri.path_and_query().map_or("", |it| it.as_str()).to_owned(),
+                    _ => uri.to_string(),
+                },
                 headers,
                 body,
             };
@@ -106,8 +115,17 @@ impl FakeUpstream {
             play(answer)
         };
         let app = Router::new().fallback(any(handler));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = connections.clone();
+        let listener = listener.tap_io(move |_| {
+            let _ = accepted.fetch_add(1, Ordering::Relaxed);
+        });
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { addr, requests }
+        Self {
+            addr,
+            requests,
+            connections,
+        }
     }
 
     /// An upstream that says `text`, streamed if it is asked to.
@@ -148,6 +166,11 @@ impl FakeUpstream {
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.addr.port()
+    }
+
+    /// How many connections it took so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// What it was asked so far.

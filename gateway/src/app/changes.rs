@@ -141,6 +141,7 @@ fn settings(snapshot: &Snapshot) -> Vec<Part> {
     let keys: Vec<_> = keys.filter(|client| client.name.is_empty()).collect();
     let shown = |value: &dyn Debug| format!("{value:?}");
     vec![
+        Part::new("listen", config.listen.to_string(), &[]),
         Part::new("keys", format!("{} of them", keys.len()), &[&shown(&keys)]),
         Part::new("prices", String::new(), &[&shown(&config.prices)]),
         Part::new("limits", String::new(), &[&shown(&config.limits)]),

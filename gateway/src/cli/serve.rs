@@ -17,9 +17,10 @@ pub(super) fn run(config: Option<PathBuf>, overrides: Overrides, format: log::Fo
         }
     };
     let code = runtime.block_on(async {
-        let mut signals = match Signals::listen() {
-            Ok(signals) => signals,
-            Err(error) => {
+        // Whoever reads that it listens may send either.
+        let (mut signals, hangups) = match (Signals::listen(), Hangups::listen()) {
+            (Ok(signals), Ok(hangups)) => (signals, hangups),
+            (Err(error), _) | (_, Err(error)) => {
                 tracing::error!(%error, "Signals cannot be received.");
                 return ExitCode::FAILURE;
             }
@@ -31,7 +32,7 @@ pub(super) fn run(config: Option<PathBuf>, overrides: Overrides, format: log::Fo
             () = signals.next() => return ExitCode::SUCCESS,
         };
         match started {
-            Ok(app) => run_until_told(app, signals).await,
+            Ok(app) => run_until_told(app, signals, hangups).await,
             Err(error) => {
                 tracing::error!("{error}");
                 ExitCode::FAILURE
@@ -44,10 +45,10 @@ pub(super) fn run(config: Option<PathBuf>, overrides: Overrides, format: log::Fo
 }
 
 /// A first signal lets calls end, a second one does not.
-async fn run_until_told(app: App, mut signals: Signals) -> ExitCode {
+async fn run_until_told(app: App, mut signals: Signals, mut hangups: Hangups) -> ExitCode {
     tokio::select! {
         () = signals.next() => {}
-        () = reload_signals(&app) => {}
+        () = reload(&app, &mut hangups) => {}
     }
     tokio::select! {
         () = app.shut_down() => ExitCode::SUCCESS,
@@ -59,18 +60,44 @@ async fn run_until_told(app: App, mut signals: Signals) -> ExitCode {
 }
 
 /// Reload at every SIGHUP, for ever.
-async fn reload_signals(app: &App) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
-            while hangup.recv().await.is_some() {
-                tracing::info!("Reloading, as SIGHUP asks.");
-                app.reload();
-            }
-        }
+async fn reload(app: &App, hangups: &mut Hangups) {
+    loop {
+        hangups.next().await;
+        tracing::info!("Reloading, as SIGHUP asks.");
+        app.reload();
     }
-    std::future::pending().await
+}
+
+/// SIGHUP.
+#[cfg(unix)]
+struct Hangups(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Hangups {
+    /// From now on it does not end the process.
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+/// Nothing: there is no such signal.
+#[cfg(windows)]
+struct Hangups;
+
+#[cfg(windows)]
+impl Hangups {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        std::future::pending().await
+    }
 }
 
 /// Ctrl-C, and the service manager's SIGTERM.

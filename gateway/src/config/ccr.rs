@@ -150,6 +150,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
     let chain = import.hooks.into_iter().chain(native::default_chain());
     let config = Config {
         listen: listen(member("HOST"), member("PORT"), key.is_some()),
+        listen_place: None,
         keys: keys.unwrap_or_default(),
         keys_file: None,
         prices: Prices::default(),

@@ -324,6 +324,7 @@ mod tests {
             entry.place.clear();
         }
         config.state.place.clear();
+        config.listen_place = None;
         let hooks = Hooks {
             folder: None,
             lock: None,

@@ -291,6 +291,8 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Where that is written, for messages; none if nothing says it.
+    pub listen_place: Option<String>,
     /// Who may ask; anybody on loopback if nothing is said.
     pub keys: Keys,
     /// The file of further keys, watched.

@@ -177,6 +177,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
             .get("listen")
             .and_then(listen)
             .unwrap_or(super::LISTEN),
+        listen_place: members.get("listen").map(Node::place),
         state: state(members.get("state"), &keys, around.folder),
         keys,
         keys_file: None,

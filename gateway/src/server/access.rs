@@ -40,14 +40,15 @@ pub(super) async fn check(
     let headers = request.headers();
     let config = &world.config;
     let client = shown(headers).find_map(|shown| config.keys.find(shown));
+    let is_local = state.listen.ip().is_loopback();
     let denied = if is_from_a_page(headers) {
         Some(Error::client(403, "requests from web pages are not served"))
-    } else if config.listen.ip().is_loopback() && !is_to_loopback(headers) {
+    } else if is_local && !is_to_loopback(headers) {
         Some(Error::client(
             403,
             "the `host` header names no loopback address",
         ))
-    } else if !config.keys.is_open() && client.is_none() {
+    } else if client.is_none() && !(is_local && config.keys.is_open()) {
         Some(Error::unauthorised())
     } else if client.is_some_and(|client| !client.is_admin) && is_of_operators(request.uri()) {
         Some(Error::client(

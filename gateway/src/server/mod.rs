@@ -10,6 +10,7 @@ mod models;
 mod reply;
 mod tokens;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -28,14 +29,18 @@ pub(crate) struct State {
     current: Arc<Current>,
     metrics: Metrics,
     reloads: watch::Receiver<ReloadState>,
+    /// Where the clients of this router have connected to: a connection may outlast a
+    /// change of what is configured.
+    listen: SocketAddr,
 }
 
 /// All endpoints. `/v1` may stand twice: clients append it to base URLs that
-/// hold it already.
+/// hold it already. `listen` is where clients connect to it.
 pub fn router(
     current: Arc<Current>,
     metrics: Metrics,
     reloads: watch::Receiver<ReloadState>,
+    listen: SocketAddr,
 ) -> Router {
     let api = Router::new()
         .route("/messages", post(inbound::messages))
@@ -47,6 +52,7 @@ pub fn router(
         current,
         metrics,
         reloads,
+        listen,
     };
     Router::new()
         .nest("/v1", api.clone())

@@ -199,6 +199,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
     let route = Route::new("*", vec![Target::new(0, model)]);
     let config = Config {
         listen: LISTEN,
+        listen_place: None,
         keys: Keys::default(),
         keys_file: None,
         prices: Prices::default(),

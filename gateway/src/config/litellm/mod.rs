@@ -106,6 +106,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
     let chain = import.chain.into_iter().chain(native::default_chain());
     let config = Config {
         listen: super::LISTEN,
+        listen_place: None,
         keys: key
             .and_then(Node::text)
             .map(super::Keys::of_one)

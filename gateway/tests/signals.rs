@@ -1,4 +1,4 @@
-//! How `sluice serve` stops: the process itself, real signals, real sockets.
+//! What `sluice serve` does at signals: the process itself, real signals, real sockets.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,22 +24,26 @@ struct Sluice {
     process: Child,
     log: BufReader<ChildStderr>,
     addr: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Sluice {
-    /// Serve `upstream`, with these times for stopping.
+    /// Serve `upstream` on any port, with these times for stopping.
     fn start(upstream: &Upstream, announce_ms: u64, streams_ms: u64) -> Self {
+        let drain = format!("announce_ms: {announce_ms}, streams_ms: {streams_ms}");
+        Self::with(&format!(
+            "{}listen: 127.0.0.1:0\ndrain: {{ {drain} }}\n",
+            upstream.config()
+        ))
+    }
+
+    fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let config = folder.path().join("sluice.yaml");
-        let text = format!(
-            "upstreams: {{ up: {{ base_url: \"http://{}/v1\" }} }}\nmodels: {{ m: {{ upstream: up }} }}\ndrain: {{ announce_ms: {announce_ms}, streams_ms: {streams_ms} }}\n",
-            upstream.addr
-        );
-        std::fs::write(&config, text).expect("the folder takes a file");
+        let file = folder.path().join("sluice.yaml");
+        std::fs::write(&file, config).expect("the folder takes a file");
         let mut process = Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(&config)
+            .args(["serve", "--config"])
+            .arg(&file)
             .env_remove("SLUICE_LOG")
             .stderr(Stdio::piped())
             .spawn()
@@ -49,7 +53,7 @@ impl Sluice {
             process,
             log: BufReader::new(log),
             addr: ([127, 0, 0, 1], 0).into(),
-            _folder: folder,
+            folder,
         };
         sluice.addr = address(&sluice.logged("Listening."));
         sluice
@@ -111,12 +115,11 @@ impl Drop for Sluice {
     }
 }
 
-/// The address that a line of the log ends with.
+/// The address that a line of the log names.
 fn address(line: &str) -> SocketAddr {
-    let at = line.find("127.0.0.1:").expect("an address");
-    let text = line[at..].split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':'));
-    let text = text.into_iter().next().unwrap_or_default();
-    text.parse().expect("an address with a port")
+    let line: serde_json::Value = serde_json::from_str(line).expect("a line is an object");
+    let addr = line["addr"].as_str().expect("it names one");
+    addr.parse().expect("an address with a port")
 }
 
 fn until(tcp: &mut TcpStream, what: &str) -> String {
@@ -154,6 +157,14 @@ impl Upstream {
         let (go_on, told) = channel();
         std::thread::spawn(move || serve(&listener, &told));
         Self { addr, go_on }
+    }
+
+    /// The file of a gateway before it, without an address of its own.
+    fn config(&self) -> String {
+        format!(
+            "upstreams: {{ up: {{ base_url: \"http://{}/v1\" }} }}\nmodels: {{ m: {{ upstream: up }} }}\n",
+            self.addr
+        )
     }
 }
 
@@ -247,4 +258,51 @@ fn a_second_signal_waits_for_nobody() {
     let rest = String::from_utf8_lossy(&rest);
     assert!(!rest.contains("message_stop"), "{rest}");
     assert_eq!(sluice.code(), Some(1));
+}
+
+// === how it reloads ===
+
+#[test]
+fn a_hangup_reloads_what_has_not_changed() {
+    let upstream = Upstream::start();
+    let mut sluice = Sluice::start(&upstream, 0, 0);
+    for generation in 2..4 {
+        sluice.signal(Signal::HUP);
+        sluice.logged("Reloading, as SIGHUP asks.");
+        let line = sluice.logged("Reloaded.");
+        let line: serde_json::Value = serde_json::from_str(&line).expect("a line is an object");
+        assert_eq!(line["generation"], generation);
+    }
+    assert_eq!(sluice.ready(), "200");
+    sluice.signal(Signal::TERM);
+    assert_eq!(sluice.code(), Some(0));
+}
+
+#[test]
+fn stopping_waits_for_calls_on_an_address_of_earlier() {
+    let upstream = Upstream::start();
+    let mut sluice = Sluice::start(&upstream, 3_000, LONG_MS);
+    let mut stream = sluice.begin(MESSAGES);
+    let before = sluice.addr;
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let after = free.local_addr().expect("it is bound");
+    drop(free);
+    let drain = format!("drain: {{ announce_ms: 3000, streams_ms: {LONG_MS} }}\n");
+    let config = format!("{}listen: {after}\n{drain}", upstream.config());
+    let file = sluice.folder.path().join("sluice.yaml");
+    std::fs::write(file, config).expect("a write");
+    sluice.addr = address(&sluice.logged("Listening."));
+    assert_eq!(sluice.addr, after);
+    sluice.logged("No longer listening");
+    assert!(TcpStream::connect(before).is_err(), "nobody listens there");
+
+    sluice.signal(Signal::TERM);
+    sluice.logged("Stopping");
+    upstream.go_on.send(()).expect("it listens");
+    let mut late = sluice.begin(CHAT);
+    assert!(to_end(&mut late).contains("[DONE]"));
+    sluice.logged("No more calls");
+    assert!(until(&mut stream, "message_stop").contains("end_turn"));
+    sluice.logged("Stopped.");
+    assert_eq!(sluice.code(), Some(0));
 }
