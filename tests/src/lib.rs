@@ -2,8 +2,11 @@
 //! is told, and a client, all over real sockets on loopback.
 
 mod client;
+pub mod ending;
 mod gateway;
 pub mod guests;
+#[cfg(target_os = "linux")]
+pub mod process;
 mod tls;
 mod upstream;
 
