@@ -499,12 +499,12 @@ impl Source {
                 let fed = reader.feed(bytes, &mut |frame| decoder.frame(frame.data, sink));
                 if fed.is_err() {
                     self.decoder
-                        .abort("the upstream sent an event beyond every bound", sink);
+                        .abort(502, "the upstream sent an event beyond every bound", sink);
                 }
             }
             Framing::Whole(body) if body.len() + bytes.len() > WHOLE_BYTES_MAX => {
                 self.decoder
-                    .abort("the upstream's answer exceeds every bound", sink);
+                    .abort(502, "the upstream's answer exceeds every bound", sink);
             }
             Framing::Whole(body) => body.extend_from_slice(bytes),
         }
@@ -526,7 +526,8 @@ impl Source {
         if self.decoder.is_finished() {
             self.finish(sink);
         } else {
-            self.decoder.abort(&format!("the upstream {why}"), sink);
+            self.decoder
+                .abort(502, &format!("the upstream {why}"), sink);
         }
     }
 
@@ -535,10 +536,8 @@ impl Source {
             self.finish(sink);
         } else {
             self.was_silent = true;
-            self.decoder.abort(
-                &format!("the upstream sent nothing for {} s", idle_ms / 1_000),
-                sink,
-            );
+            let why = format!("the upstream sent nothing for {idle_ms} ms");
+            self.decoder.abort(504, &why, sink);
         }
     }
 }
