@@ -45,6 +45,10 @@ const RETRY_MS_MAX: u32 = 30_000;
 /// Longest error body of an upstream that is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
+/// How long the body of an upstream's error is awaited, in ms: its status is there, and
+/// another target may be waiting for the call.
+const ERROR_BODY_MS: u64 = 2_000;
+
 /// A client's request, as the server took it in.
 #[derive(Debug)]
 pub struct Inbound {
@@ -762,11 +766,15 @@ impl<'w> Attempt<'w> {
     /// The error that an upstream's status and body stand for.
     async fn refusal(&self, mut reply: upstream::Reply) -> Error {
         let mut body = Vec::new();
-        while body.len() < ERROR_BODY_BYTES_MAX
-            && let Ok(Some(chunk)) = reply.chunk().await
-        {
-            body.extend_from_slice(&chunk);
-        }
+        let read = async {
+            while body.len() < ERROR_BODY_BYTES_MAX
+                && let Ok(Some(chunk)) = reply.chunk().await
+            {
+                body.extend_from_slice(&chunk);
+            }
+        };
+        // What has come until then is what the upstream said.
+        let _ = tokio::time::timeout(Duration::from_millis(ERROR_BODY_MS), read).await;
         let error = codecs::decode_error(self.upstream.dialect, reply.status, &body);
         let message = self.upstream.scrubbed(Cow::Owned(error.message));
         let mut failed = Error::upstream(&self.upstream.name, error.status, &message);

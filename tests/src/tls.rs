@@ -32,11 +32,25 @@ impl Authority {
 
     /// What a server needs to be taken for `name`: certificate and key, as files.
     pub fn certify(&self, name: &str) -> Certified {
+        self.sign(params(name))
+    }
+
+    /// The same, but that it is long out of date.
+    pub fn certify_until_1999(&self, name: &str) -> Certified {
+        let mut params = params(name);
+        params.not_after = rcgen::date_time_ymd(1999, 12, 31);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Certified {
         let key = KeyPair::generate().expect("a key can be made");
-        let params = CertificateParams::new([name.to_owned()]).expect("a host's name");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Certified { certificate, key }
     }
+}
+
+fn params(name: &str) -> CertificateParams {
+    CertificateParams::new([name.to_owned()]).expect("a host's name")
 }
 
 /// A server's certificate and key.
@@ -47,7 +61,8 @@ pub struct Certified {
 }
 
 impl Certified {
-    fn acceptor(&self) -> TlsAcceptor {
+    /// What accepts connections with it, and agrees on one of these protocols.
+    pub(crate) fn acceptor(&self, protocols: &[&[u8]]) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(provider)
@@ -55,7 +70,9 @@ impl Certified {
             .expect("ring has them")
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate.der().clone()], key);
-        TlsAcceptor::from(Arc::new(config.expect("a pair")))
+        let mut config = config.expect("a pair");
+        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
     }
 }
 
@@ -67,7 +84,7 @@ pub(crate) struct TlsListener {
 
 impl TlsListener {
     pub(crate) fn new(tcp: TcpListener, certified: &Certified) -> Self {
-        let acceptor = certified.acceptor();
+        let acceptor = certified.acceptor(&[]);
         Self { tcp, acceptor }
     }
 }
