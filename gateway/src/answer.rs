@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use sluice_codec::ir::{BlockStart, Event, Losses, Message, Sequencer, Stop, StopReason, Usage};
+use sluice_codec::ir::{
+    BlockStart, Delta, Event, Losses, Message, Sequencer, Stop, StopReason, Usage,
+};
 use sluice_codec::sse::FrameReader;
 
 use crate::call::Call;
@@ -35,6 +37,9 @@ const DRAIN_MS: u64 = 500;
 
 /// Largest answer that is gathered whole, in bytes.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
+
+/// What a block of a gathered answer takes, in bytes, beside what is said in it.
+const BLOCK_BYTES: usize = 256;
 
 /// What an answer is opened with.
 #[derive(Debug)]
@@ -119,6 +124,8 @@ struct Delivery {
     usage: Option<Usage>,
     /// What was said so far, in bytes.
     content_bytes: u64,
+    /// What is gathered so far, in bytes.
+    held_bytes: usize,
     /// The error that came, if one did: kind and message.
     failure: Option<(String, String)>,
 }
@@ -167,6 +174,7 @@ impl Answer {
                 refused: false,
                 usage: None,
                 content_bytes: 0,
+                held_bytes: 0,
                 failure: None,
             },
             world: terms.world,
@@ -294,6 +302,7 @@ impl Answer {
             return Err(Error::overdue(self.world.config.limits.total_timeout_ms));
         }
         let mut events = Vec::new();
+        let is_full = self.delivery.held_bytes > WHOLE_BYTES_MAX;
         {
             let (watched, delivery) = (self.watched, &mut self.delivery);
             let upstream = &self.world.config.upstreams[self.upstream];
@@ -308,6 +317,7 @@ impl Answer {
                 }
             };
             match read {
+                Ok(Ok(Some(_))) if is_full => self.source.too_large(&mut sink),
                 Ok(Ok(Some(bytes))) => self.source.feed(&bytes, &mut sink),
                 Ok(Ok(None)) => self.source.finish(&mut sink),
                 Ok(Err(error)) => self.source.broken(&error.to_string(), &mut sink),
@@ -503,11 +513,15 @@ impl Source {
                 }
             }
             Framing::Whole(body) if body.len() + bytes.len() > WHOLE_BYTES_MAX => {
-                self.decoder
-                    .abort(502, "the upstream's answer exceeds every bound", sink);
+                self.too_large(sink);
             }
             Framing::Whole(body) => body.extend_from_slice(bytes),
         }
+    }
+
+    fn too_large(&mut self, sink: Sink<'_>) {
+        let why = "the upstream's answer exceeds every bound";
+        self.decoder.abort(502, why, sink);
     }
 
     fn finish(&mut self, sink: Sink<'_>) {
@@ -568,7 +582,10 @@ impl Delivery {
         }
         match &mut self.form {
             Form::Stream(encoder) => encoder.encode(&event, &mut self.out),
-            Form::Whole(message) => message.push(event),
+            Form::Whole(message) => {
+                self.held_bytes += held_bytes(&event);
+                message.push(event);
+            }
         }
     }
 
@@ -581,5 +598,20 @@ impl Delivery {
     fn fail(&mut self, kind: &str, message: &str) {
         self.ended = true;
         self.format.error_event(kind, message, &mut self.out);
+    }
+}
+
+/// What `event` adds to a gathered answer, in bytes.
+fn held_bytes(event: &Event<'_>) -> usize {
+    match event {
+        Event::BlockStart { .. } => BLOCK_BYTES,
+        Event::Delta { delta, .. } => match delta {
+            Delta::Text(text)
+            | Delta::Thinking(text)
+            | Delta::Signature(text)
+            | Delta::ToolInput(text) => text.len(),
+            Delta::Other(json) => json.get().len(),
+        },
+        _ => 0,
     }
 }
