@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sluice_codec::ir::{
-    BlockStart, Event, Losses, Message, Relay, Sequencer, Stop, StopReason, Usage,
+    BlockStart, Delta, Event, Losses, Message, Relay, Sequencer, Stop, StopReason, Usage,
 };
 use sluice_codec::sse::FrameReader;
 
@@ -37,6 +37,9 @@ const DRAIN_MS: u64 = 500;
 
 /// Largest answer that is gathered whole, in bytes.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
+
+/// What a block of a gathered answer takes, in bytes, beside what is said in it.
+const BLOCK_BYTES: usize = 256;
 
 /// What an answer is opened with.
 #[derive(Debug)]
@@ -140,6 +143,8 @@ struct Delivery {
     usage: Option<Usage>,
     /// What was said so far, in bytes.
     content_bytes: u64,
+    /// What is gathered so far, in bytes.
+    held_bytes: usize,
     /// The error that came, if one did: kind and message.
     failure: Option<(String, String)>,
 }
@@ -206,6 +211,7 @@ impl Answer {
                 refused: false,
                 usage: None,
                 content_bytes: 0,
+                held_bytes: 0,
                 failure: None,
             },
             relay: may_go_on.then(Relay::default),
@@ -349,6 +355,7 @@ impl Answer {
         }
         let mut events = Vec::new();
         let mut broken = None;
+        let is_full = self.delivery.held_bytes > WHOLE_BYTES_MAX;
         {
             let (watched, delivery) = (self.watched, &mut self.delivery);
             let relay = &mut self.relay;
@@ -367,6 +374,7 @@ impl Answer {
                 }
             };
             match read {
+                Ok(Ok(Some(_))) if is_full => self.source.too_large(&mut sink),
                 Ok(Ok(Some(bytes))) => self.source.feed(&bytes, &mut sink),
                 Ok(Ok(None)) => self.source.finish(&mut sink),
                 Ok(Err(error)) => self.source.broken(&error.to_string(), &mut sink),
@@ -634,15 +642,19 @@ impl Source {
                 let fed = reader.feed(bytes, &mut |frame| decoder.frame(frame.data, sink));
                 if fed.is_err() {
                     self.decoder
-                        .abort("the upstream sent an event beyond every bound", sink);
+                        .abort(502, "the upstream sent an event beyond every bound", sink);
                 }
             }
             Framing::Whole(body) if body.len() + bytes.len() > WHOLE_BYTES_MAX => {
-                self.decoder
-                    .abort("the upstream's answer exceeds every bound", sink);
+                self.too_large(sink);
             }
             Framing::Whole(body) => body.extend_from_slice(bytes),
         }
+    }
+
+    fn too_large(&mut self, sink: Sink<'_>) {
+        let why = "the upstream's answer exceeds every bound";
+        self.decoder.abort(502, why, sink);
     }
 
     fn finish(&mut self, sink: Sink<'_>) {
@@ -661,7 +673,8 @@ impl Source {
         if self.decoder.is_finished() {
             self.finish(sink);
         } else {
-            self.decoder.abort(&format!("the upstream {why}"), sink);
+            self.decoder
+                .abort(502, &format!("the upstream {why}"), sink);
         }
     }
 
@@ -670,10 +683,8 @@ impl Source {
             self.finish(sink);
         } else {
             self.was_silent = true;
-            self.decoder.abort(
-                &format!("the upstream sent nothing for {} s", idle_ms / 1_000),
-                sink,
-            );
+            let why = format!("the upstream sent nothing for {idle_ms} ms");
+            self.decoder.abort(504, &why, sink);
         }
     }
 }
@@ -704,7 +715,10 @@ impl Delivery {
         }
         match &mut self.form {
             Form::Stream(encoder) => encoder.encode(&event, &mut self.out),
-            Form::Whole(message) => message.push(event),
+            Form::Whole(message) => {
+                self.held_bytes += held_bytes(&event);
+                message.push(event);
+            }
             Form::Rest(events) => events.push(event.into_owned()),
         }
     }
@@ -718,5 +732,20 @@ impl Delivery {
     fn fail(&mut self, kind: &str, message: &str) {
         self.ended = true;
         self.format.error_event(kind, message, &mut self.out);
+    }
+}
+
+/// What `event` adds to a gathered answer, in bytes.
+fn held_bytes(event: &Event<'_>) -> usize {
+    match event {
+        Event::BlockStart { .. } => BLOCK_BYTES,
+        Event::Delta { delta, .. } => match delta {
+            Delta::Text(text)
+            | Delta::Thinking(text)
+            | Delta::Signature(text)
+            | Delta::ToolInput(text) => text.len(),
+            Delta::Other(json) => json.get().len(),
+        },
+        _ => 0,
     }
 }

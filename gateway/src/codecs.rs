@@ -226,8 +226,8 @@ impl Decoder {
     }
 
     /// The upstream's bytes broke off.
-    pub(crate) fn abort(&mut self, message: &str, sink: Sink<'_>) {
-        each!(self, decoder => decoder.abort(message, sink));
+    pub(crate) fn abort(&mut self, status: u16, message: &str, sink: Sink<'_>) {
+        each!(self, decoder => decoder.abort(status, message, sink));
     }
 
     /// The model has said why it stopped.

@@ -47,8 +47,9 @@ const RETRY_MS_MAX: u32 = 30_000;
 /// Longest error body of an upstream that is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
-/// How long it is awaited, in ms: another target may be there.
-const ERROR_BODY_MS: u64 = 5_000;
+/// How long the body of an upstream's error is awaited, in ms: its status is there, and
+/// another target may be waiting for the call.
+const ERROR_BODY_MS: u64 = 2_000;
 
 /// A client's request, as the server took it in.
 #[derive(Debug)]

@@ -268,3 +268,20 @@ async fn an_upstream_is_left_when_the_client_leaves() {
     // The upstream's side of the channel is dropped with its connection.
     speaker.left().await;
 }
+
+/// What is gathered is held in memory: a stream that does not end must not fill it.
+#[tokio::test]
+async fn a_stream_is_not_gathered_beyond_every_bound() {
+    const PIECES: usize = 70;
+    let piece = chunk(&json!({ "content": "x".repeat(1 << 20) }));
+    let pieces = std::iter::repeat_n(piece, PIECES).chain([finish("stop")]);
+    let pieces: Vec<_> = pieces.collect();
+    let upstream = FakeUpstream::start(move |_| Script::Pieces(pieces.clone())).await;
+    let gateway = TestGateway::start(&upstream.config("")).await;
+    let answer = gateway.client().ask("m", false).await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(
+        answer.json()["error"]["message"],
+        "upstream `up`: the upstream's answer exceeds every bound"
+    );
+}

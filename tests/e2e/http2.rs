@@ -97,7 +97,7 @@ async fn awkward(certified: &Certified, streams_max: u32) -> u16 {
         .await
         .expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
-    let acceptor = certified.acceptor();
+    let acceptor = certified.acceptor(&[b"h2", b"http/1.1"]);
     let held = Arc::new(Held {
         meeting: Barrier::new(CALLS_THAT_MEET),
         go_on: Notify::new(),

@@ -4,6 +4,7 @@ mod answers;
 mod attempts;
 mod bad_input;
 mod bundled;
+mod chaos;
 mod compat;
 mod continuation;
 mod dialects;

@@ -2,12 +2,18 @@
 //! is told, and a client, all over real sockets on loopback.
 
 mod client;
+pub mod ending;
+pub mod faults;
 mod gateway;
 pub mod guests;
+#[cfg(target_os = "linux")]
+pub mod process;
+mod rogue;
 mod tls;
 mod upstream;
 
 pub use client::{Answer, Client, sse};
 pub use gateway::TestGateway;
+pub use rogue::Rogue;
 pub use tls::{Authority, Certified};
 pub use upstream::{FakeUpstream, Recorded, Script, Speaker, chunk, finish, text_stream};

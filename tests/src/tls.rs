@@ -32,11 +32,25 @@ impl Authority {
 
     /// What a server needs to be taken for `name`: certificate and key, as files.
     pub fn certify(&self, name: &str) -> Certified {
+        self.sign(params(name))
+    }
+
+    /// The same, but that it is long out of date.
+    pub fn certify_until_1999(&self, name: &str) -> Certified {
+        let mut params = params(name);
+        params.not_after = rcgen::date_time_ymd(1999, 12, 31);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Certified {
         let key = KeyPair::generate().expect("a key can be made");
-        let params = CertificateParams::new([name.to_owned()]).expect("a host's name");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Certified { certificate, key }
     }
+}
+
+fn params(name: &str) -> CertificateParams {
+    CertificateParams::new([name.to_owned()]).expect("a host's name")
 }
 
 /// A server's certificate and key.
@@ -47,8 +61,8 @@ pub struct Certified {
 }
 
 impl Certified {
-    /// What takes connections in its name, in HTTP/2 from those who ask for that.
-    pub fn acceptor(&self) -> TlsAcceptor {
+    /// What accepts connections with it, and agrees on one of these protocols.
+    pub fn acceptor(&self, protocols: &[&[u8]]) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(provider)
@@ -57,7 +71,7 @@ impl Certified {
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate.der().clone()], key);
         let mut config = config.expect("a pair");
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }
@@ -70,7 +84,7 @@ pub(crate) struct TlsListener {
 
 impl TlsListener {
     pub(crate) fn new(tcp: TcpListener, certified: &Certified) -> Self {
-        let acceptor = certified.acceptor();
+        let acceptor = certified.acceptor(&[b"h2", b"http/1.1"]);
         Self { tcp, acceptor }
     }
 }

@@ -16,8 +16,6 @@ mod chains;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
-mod process;
-#[cfg(target_os = "linux")]
 mod tables;
 
 #[cfg(not(target_os = "linux"))]

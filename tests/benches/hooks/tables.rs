@@ -5,11 +5,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use sluice_tests::guests::REDACT_RUST;
+use sluice_tests::process::{Process, Setup};
 use tempfile::TempDir;
 
 use crate::chains::Chain;
 use crate::load::{Client, PACED_PIECES, PIECES, request};
-use crate::process::Gateway;
 
 /// Turns that each gateway has.
 const TURNS: usize = 40;
@@ -26,10 +26,23 @@ const PACED_TURNS: usize = 10;
 /// Streams at once that are held, to see what each keeps in memory.
 const HELD: usize = 200;
 
+/// A gateway with this chain.
+fn start(chain: &Chain, upstream: SocketAddr, cache: &Path) -> Process {
+    Process::start(&Setup {
+        hooks: &chain.files,
+        ..Setup::new(&chain.config(upstream), cache)
+    })
+}
+
+/// The URL of its Messages endpoint.
+fn messages(gateway: &Process) -> String {
+    format!("{}/v1/messages", gateway.url())
+}
+
 /// One gateway of those that take turns.
 struct Contender {
     name: String,
-    gateway: Gateway,
+    gateway: Process,
     /// Of each turn, us of CPU time a call.
     cpu_us: Vec<f64>,
     /// Of each call, us.
@@ -40,14 +53,14 @@ impl Contender {
     fn start(chain: &Chain, upstream: SocketAddr, cache: &Path) -> Self {
         Self {
             name: chain.name.clone(),
-            gateway: Gateway::start(&chain.config(upstream), &chain.files, cache),
+            gateway: start(chain, upstream, cache),
             cpu_us: Vec::new(),
             times_us: Vec::new(),
         }
     }
 
     async fn turn(&mut self, client: &Client, body: &Bytes, at_once: usize, rounds: usize) {
-        let url = self.gateway.url();
+        let url = messages(&self.gateway);
         let before = self.gateway.cpu_us();
         for _ in 0..rounds {
             let calls = (0..at_once).map(|_| client.call(&url, body));
@@ -212,12 +225,12 @@ pub(crate) async fn languages(upstream: SocketAddr) {
 /// How long a start takes with nothing compiled yet, and after that, in ms.
 fn start_ms(chain: &Chain, upstream: SocketAddr) -> (f64, f64) {
     let cache = TempDir::new().expect("a temporary folder can be made");
-    let start = || {
-        let gateway = Gateway::start(&chain.config(upstream), &chain.files, cache.path());
+    let time = || {
+        let gateway = start(chain, upstream, cache.path());
         gateway.started_in.as_secs_f64() * 1e3
     };
-    let first = start();
-    (first, median(&[start(), start(), start()]))
+    let first = time();
+    (first, median(&[time(), time(), time()]))
 }
 
 // === memory ===
@@ -237,8 +250,8 @@ pub(crate) async fn memory(upstream: SocketAddr) {
 
 async fn held_kib(chain: &Chain, upstream: SocketAddr) -> f64 {
     let cache = TempDir::new().expect("a temporary folder can be made");
-    let gateway = Gateway::start(&chain.config(upstream), &chain.files, cache.path());
-    let (client, url) = (Client::new(), gateway.url());
+    let gateway = start(chain, upstream, cache.path());
+    let (client, url) = (Client::new(), messages(&gateway));
     let body = request("held", 2_048);
     let _warm = client.hold(&url, &body).await;
     let before = gateway.memory_kib();

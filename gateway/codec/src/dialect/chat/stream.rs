@@ -246,10 +246,11 @@ impl StreamDecoder {
         self.end(false, sink);
     }
 
-    /// The upstream's bytes broke off: the answer ends in an error.
-    pub fn abort(&mut self, message: &str, sink: Sink<'_>) {
+    /// The upstream's bytes broke off: the answer ends in an error, of the kind that has
+    /// this status.
+    pub fn abort(&mut self, status: u16, message: &str, sink: Sink<'_>) {
         if !self.ended {
-            self.fail(502, message, sink);
+            self.fail(status, message, sink);
         }
     }
 

@@ -239,10 +239,11 @@ impl AnswerDecoder {
         self.end(false, sink);
     }
 
-    /// The upstream's bytes broke off: the answer ends in an error.
-    pub fn abort(&mut self, message: &str, sink: Sink<'_>) {
+    /// The upstream's bytes broke off: the answer ends in an error, of the kind that has
+    /// this status.
+    pub fn abort(&mut self, status: u16, message: &str, sink: Sink<'_>) {
         if !self.ended {
-            self.fail("api_error", message, sink);
+            self.fail(kind_of_status(status), message, sink);
         }
     }
 
@@ -1152,7 +1153,7 @@ mod tests {
             for data in [START, text, delta] {
                 decoder.frame(data.as_bytes(), sink);
             }
-            decoder.abort("cut", sink);
+            decoder.abort(502, "cut", sink);
         });
         let stops = events
             .iter()
@@ -1267,7 +1268,7 @@ mod tests {
         assert_eq!(whole(of_body(overloaded))["error"], "overloaded_error");
         let aborted = events(|decoder, sink| {
             decoder.frame(START.as_bytes(), sink);
-            decoder.abort("the upstream went away", sink);
+            decoder.abort(502, "the upstream went away", sink);
             decoder.frame(STOP.as_bytes(), sink);
         });
         assert_eq!(whole(aborted)["message"], "the upstream went away");
