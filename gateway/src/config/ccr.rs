@@ -17,7 +17,7 @@ use super::native::{self, Surroundings};
 use super::write::Origins;
 use super::{
     Attempts, Config, Drain, HookEntry, Hooks, Keys, Kv, LISTEN, Limits, Match, Models, Prices,
-    Route, State, Target, Tier, Upstream,
+    Route, State, Target, Tier, Timeouts, Upstream,
 };
 use crate::provider::Dialect;
 use crate::secret::Secret;
@@ -359,6 +359,7 @@ impl Import<'_> {
             base_url,
             api_keys: Vec::new(),
             calls_max: None,
+            timeouts: Timeouts::default(),
             headers: Vec::new(),
             accent: accent::of(row, dialect, None),
         })

@@ -362,6 +362,15 @@ fn settings(upstream: &Upstream, catalogue: &Catalogue) -> Vec<String> {
     if let Some(most) = upstream.calls_max {
         lines.push(format!("calls_max: {most}"));
     }
+    let times = &upstream.timeouts;
+    for (name, ms) in [
+        ("first_byte_timeout_ms", times.first_byte_ms),
+        ("stream_first_byte_timeout_ms", times.stream_first_byte_ms),
+        ("idle_timeout_ms", times.idle_ms),
+        ("total_timeout_ms", times.total_ms),
+    ] {
+        lines.extend(ms.map(|ms| format!("{name}: {ms}")));
+    }
     if !upstream.headers.is_empty() {
         lines.push("headers:".into());
         let header = |(name, value): &(String, Secret)| {

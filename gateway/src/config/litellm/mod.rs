@@ -15,7 +15,9 @@ use super::catalogue::{GENERIC, Row};
 use super::document::Node;
 use super::native::{self, HOOK_FOLDER, Surroundings};
 use super::write::Origins;
-use super::{Config, Drain, HookEntry, Hooks, Kv, Match, Models, Prices, State, Target, Upstream};
+use super::{
+    Config, Drain, HookEntry, Hooks, Kv, Match, Models, Prices, State, Target, Timeouts, Upstream,
+};
 use crate::provider::Dialect;
 use crate::secret::Secret;
 use keys::Keys;
@@ -312,6 +314,7 @@ impl Import<'_> {
                 .get("max_parallel_requests")
                 .and_then(|node| node.count(1))
                 .map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+            timeouts: Timeouts::default(),
             headers: headers(params),
             accent: accent::of(Some(row), row.dialect, None),
         };
