@@ -12,6 +12,7 @@ mod endpoints;
 mod errands;
 mod hooks;
 mod hostile;
+mod imports;
 mod keys;
 mod languages;
 mod ledger;

@@ -160,7 +160,10 @@ fn parse(
     let mut document = Document::read(file, text, folder).map_err(|error| vec![error])?;
     let own = litellm::variables(&document.root());
     let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
-    document.resolve(&layered);
+    match litellm::is_one(&document.root()) {
+        true => document.resolve_or(&layered, &litellm::unset),
+        false => document.resolve(&layered),
+    }
     let (catalogue, providers) = catalogue(&document.root(), folder);
     let (beside, keys_file) = keys_file(&document.root(), folder, &layered);
     let keys = beside.as_ref().map(Document::root);
