@@ -60,6 +60,8 @@ pub(crate) struct Terms {
     pub(crate) stream: bool,
     /// When the call must be over.
     pub(crate) deadline: Instant,
+    /// When the upstream must be done, if it has a time of its own.
+    pub(crate) upstream_deadline: Option<Instant>,
     /// Whether an answer that says nothing but that it must not is one.
     pub(crate) takes_refusals: bool,
     /// Prompt tokens to show until the upstream's count comes.
@@ -96,6 +98,7 @@ pub(crate) struct Answer {
     model: String,
     stream: bool,
     deadline: Instant,
+    upstream_deadline: Option<Instant>,
     takes_refusals: bool,
     /// A hook ended the answer with it.
     refusal: Option<Refusal>,
@@ -221,6 +224,7 @@ impl Answer {
             model: terms.model,
             stream: terms.stream,
             deadline: terms.deadline,
+            upstream_deadline: terms.upstream_deadline,
             takes_refusals: terms.takes_refusals,
             refusal: None,
             fault: None,
@@ -334,11 +338,11 @@ impl Answer {
         let idle_ms = if self.source.decoder.is_finished() {
             AFTERMATH_MS
         } else {
-            self.world.config.limits.idle_timeout_ms
+            self.world.config.patience(self.upstream).idle_ms
         };
         let idle_left =
             Duration::from_millis(idle_ms).saturating_sub(self.source.last_byte.elapsed());
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.end().saturating_duration_since(Instant::now());
         let patience = wait.min(idle_left).min(left);
         let read = tokio::select! {
             biased;
@@ -351,7 +355,7 @@ impl Answer {
             return Ok(Step::Silent);
         }
         if left.is_zero() || read.is_err() && left < idle_left {
-            return Err(Error::overdue(self.world.config.limits.total_timeout_ms));
+            return Err(self.overdue());
         }
         let mut events = Vec::new();
         let mut broken = None;
@@ -408,6 +412,7 @@ impl Answer {
             }
         }
         (self.source, self.upstream) = (rest.source, rest.upstream);
+        self.upstream_deadline = rest.upstream_deadline;
         self.pass_on(session, events).await
     }
 
@@ -444,6 +449,23 @@ impl Answer {
     pub(crate) fn fault(&mut self, error: Error) {
         self.delivery.fail(&error.kind, &error.message);
         self.fault = Some(error);
+    }
+
+    /// When the answer must be there: the call's end, or the upstream's own.
+    fn end(&self) -> Instant {
+        let own = self.upstream_deadline;
+        own.map_or(self.deadline, |own| own.min(self.deadline))
+    }
+
+    /// The answer has lasted until its end.
+    fn overdue(&self) -> Error {
+        let config = &self.world.config;
+        match config.patience(self.upstream).total_ms {
+            Some(total) if self.end() < self.deadline => {
+                Error::overdue_upstream(&self.upstream().name, total)
+            }
+            _ => Error::overdue(config.limits.total_timeout_ms),
+        }
     }
 
     /// Events through the watching hooks, and what they make of them onwards.

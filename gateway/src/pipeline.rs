@@ -751,16 +751,22 @@ impl<'w> Attempt<'w> {
         }
 
         // 8. Send.
-        let limits = &self.world.config.limits;
+        let patience = self.world.config.patience(self.target.upstream);
         // Where the same is sent again, it still has its room.
         drop(call.leave_target());
         call.upstream_pass = self.enter().await?;
         let (health, candidate) = (&self.world.health, self.candidate);
-        call.load = Some(health.begin(candidate.id, &candidate.name, Instant::now()));
+        let begun = Instant::now();
+        call.load = Some(health.begin(candidate.id, &candidate.name, begun));
         let sent = self
             .world
             .client
-            .send(self.endpoint, headers, body, limits.first_byte_timeout_ms)
+            .send(
+                self.endpoint,
+                headers,
+                body,
+                patience.first_byte_ms(call.stream),
+            )
             .await;
         let reply = sent.map_err(|error| {
             let failure = match error {
@@ -784,6 +790,7 @@ impl<'w> Attempt<'w> {
             model: call.model.clone(),
             stream: call.stream,
             deadline: call.deadline,
+            upstream_deadline: patience.deadline(begun),
             takes_refusals: !self.prospects.diverts_refusals,
             // Until the upstream's own count comes.
             input_estimate: tokens_of(call.request_bytes as u64),

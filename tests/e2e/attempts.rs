@@ -494,3 +494,54 @@ async fn a_call_has_an_end() {
     assert_eq!(last["error"]["type"], "timeout_error");
     speaker.left().await;
 }
+
+/// A gateway whose first target's upstream has these times of its own.
+async fn with_times(upstream: &FakeUpstream, model: &str, times: &str) -> TestGateway {
+    let url = upstream.url();
+    TestGateway::start(&format!(
+        "\
+upstreams: {{ slow: {{ base_url: \"{url}\", {times} }}, fast: {{ base_url: \"{url}\" }} }}
+models: {{ m: [ {{ upstream: slow, model: {model} }}, {{ upstream: fast, model: b }} ] }}
+"
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn an_upstream_is_waited_for_as_it_says_itself() {
+    let taken_over = "2; slow/never timeout skip-target, fast/b ok";
+    for times in ["first_byte_timeout_ms: 50", "total_timeout_ms: 50"] {
+        for stream in [true, false] {
+            let upstream = upstream().await;
+            let gateway = with_times(&upstream, "never", times).await;
+            let answer = gateway.client().ask("m", stream).await;
+            assert_eq!(answer.header("sluice-attempts"), taken_over, "{times}");
+        }
+    }
+    // A whole answer may take longer than the first byte of a stream.
+    let upstream = upstream().await;
+    let times = "first_byte_timeout_ms: 60000, stream_first_byte_timeout_ms: 50";
+    let gateway = with_times(&upstream, "never", times).await;
+    let answer = gateway.client().ask("m", true).await;
+    assert_eq!(answer.header("sluice-attempts"), taken_over);
+
+    for times in ["idle_timeout_ms: 50", "total_timeout_ms: 50"] {
+        let (upstream, _speaker) = FakeUpstream::live().await;
+        let gateway = with_times(&upstream, "a", times).await;
+        let answer = gateway.client().ask("m", true).await;
+        let attempts = "2; slow/a timeout skip-target, fast/b ok";
+        assert_eq!(answer.header("sluice-attempts"), attempts, "{times}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_an_upstream_s_whole_time_ends_with_its_name() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let gateway = with_times(&upstream, "a", "total_timeout_ms: 300").await;
+    speaker.say(chunk(&json!({ "content": "half" })));
+    let answer = gateway.client().ask("m", true).await;
+    let last = answer.events().pop().expect("events");
+    let message = "upstream `slow` took longer than 300 ms (`upstreams.slow.total_timeout_ms`)";
+    assert_eq!(last["error"]["message"], message);
+    speaker.left().await;
+}

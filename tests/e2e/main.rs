@@ -17,6 +17,7 @@ mod hostile;
 // As `tls`.
 #[cfg(target_os = "linux")]
 mod http2;
+mod imports;
 mod keys;
 mod languages;
 mod ledger;

@@ -92,6 +92,19 @@ pub(super) fn of(row: Option<&Row>, dialect: Dialect, written: Option<&Node<'_>>
     read(dialect, &fields).unwrap_or_else(|_| Accent::of(dialect))
 }
 
+/// The row's accent, if it is one of `dialect`, with these fields in the place of its.
+pub(super) fn over(row: Option<&Row>, dialect: Dialect, own: BTreeMap<String, Value>) -> Accent {
+    let row = row.filter(|row| row.dialect == dialect);
+    let mut fields = row.map(|row| row.accent.clone()).unwrap_or_default();
+    for (name, value) in own {
+        let alone = BTreeMap::from([(name, value)]);
+        if read(dialect, &alone).is_ok() {
+            fields.extend(alone);
+        }
+    }
+    read(dialect, &fields).unwrap_or_else(|_| Accent::of(dialect))
+}
+
 /// The accent of `dialect` that has these fields; an error is about a field that
 /// such accents lack, or a value that it cannot have.
 pub(super) fn read(dialect: Dialect, fields: &BTreeMap<String, Value>) -> Result<Accent, String> {

@@ -17,38 +17,54 @@ use super::native::{self, Surroundings};
 use super::write::Origins;
 use super::{
     Attempts, Config, Drain, HookEntry, Hooks, Keys, Kv, LISTEN, Limits, Match, Models, Prices,
-    Route, State, Target, Tier, Upstream,
+    Route, State, Target, Tier, Timeouts, Upstream,
 };
 use crate::provider::Dialect;
 use crate::secret::Secret;
 use transformers::{Effected, Effects};
 
 /// What Sluice does anyway, or has no need of.
-const IDLE: [&str; 6] = [
-    "CLAUDE_PATH",
-    "LOG",
-    "LOG_LEVEL",
-    "NON_INTERACTIVE_MODE",
-    "StatusLine",
-    "transformers",
-];
+const IDLE: [&str; 1] = ["NON_INTERACTIVE_MODE"];
 
 /// What has no effect, and what there is instead.
-const IGNORED: [(&str, &str); 4] = [
+const IGNORED: [(&str, &str); 9] = [
     (
         "CUSTOM_ROUTER_PATH",
         "a WebAssembly hook with `on-route` does its work",
     ),
+    (
+        "CLAUDE_PATH",
+        "`claude` is started by its user; `docs/claude-code.md` says how it finds Sluice",
+    ),
+    (
+        "LOG",
+        "each call is a line on standard error, as `--log-format` says",
+    ),
+    ("LOG_LEVEL", "`SLUICE_LOG` says how much is logged"),
     ("PROXY_URL", "set `HTTPS_PROXY` where `sluice serve` runs"),
     (
         "REWRITE_SYSTEM_PROMPT",
         "a WebAssembly hook with `on-request` does its work",
     ),
+    ("StatusLine", "Claude Code has a status line of its own"),
     (
         "forceUseImageAgent",
         "models that see no images are told that one was left out",
     ),
+    (
+        "transformers",
+        "plugins of JavaScript are not run; a WebAssembly hook does such work",
+    ),
 ];
+
+/// The members of the first shape of the file, which knew one endpoint alone.
+const FIRST_SHAPE: [&str; 3] = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"];
+
+/// What it says in the later one.
+const FIRST_SHAPE_NOW: &str = "the shape of claude-code-router before its `Providers`: write \
+    `\"Providers\": [{ \"name\": \"main\", \"api_base_url\": \"OPENAI_BASE_URL/chat/completions\", \
+    \"api_key\": \"OPENAI_API_KEY\", \"models\": [\"OPENAI_MODEL\"] }], \
+    \"Router\": { \"default\": \"main,OPENAI_MODEL\" }` with those values";
 
 /// The prompt's tokens above which the long-context model is asked, if the file
 /// does not say.
@@ -114,8 +130,11 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
             .find(|(known, _)| known == name)
             .map(|(_, node)| node)
     };
+    let is_first_shape = member("Router").is_none() && member("OPENAI_BASE_URL").is_some();
     for (name, node) in &top {
-        report_top(name, node);
+        if !(is_first_shape && FIRST_SHAPE.contains(&name.as_str())) {
+            report_top(name, node);
+        }
     }
     let providers = member("Providers").or(member("providers"));
     for node in providers.map(Node::list).unwrap_or_default() {
@@ -124,6 +143,10 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
     let mut models = Models::default();
     match member("Router") {
         Some(node) => import.router(node, &mut models),
+        None if is_first_shape => {
+            let help = "import it after that";
+            root.error(FIRST_SHAPE_NOW, Some(help.into()));
+        }
         None => root.error("no `Router`, so nothing is asked for", None),
     }
     if let Some(node) = member("fallback") {
@@ -360,6 +383,7 @@ impl Import<'_> {
             base_url,
             api_keys: Vec::new(),
             calls_max: None,
+            timeouts: Timeouts::default(),
             headers: Vec::new(),
             accent: accent::of(row, dialect, None),
         })
@@ -523,7 +547,10 @@ impl Import<'_> {
             format!("the window is that of the prompt, and {ANSWER} tokens of an answer"),
         );
         self.hooks.push(HookEntry {
-            config: serde_json::json!({ "models": { "*": { "window": window, "to": to } } }),
+            // Whoever names provider and model gets that model, however long the prompt.
+            config: serde_json::json!({
+                "models": { "*,*": null, "*": { "window": window, "to": to } }
+            }),
             ..HookEntry::named("long-context", "")
         });
         self.routes[default].on_overflow = vec![to.clone()];

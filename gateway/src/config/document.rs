@@ -11,7 +11,7 @@ use std::path::Path;
 use saphyr_parser::{Event, Parser};
 use serde_yaml::Value;
 
-use super::variables::{self, Environment};
+use super::variables::{self, Environment, Missing};
 use super::{Diagnostic, Severity, include, nearest};
 
 /// One file, with those that it includes.
@@ -20,7 +20,18 @@ pub(super) struct Document {
     files: Vec<String>,
     root: Value,
     lines: HashMap<String, Spot>,
+    /// Variables that are not set, by the path of the value that names one.
+    unset: HashMap<String, String>,
     findings: RefCell<Vec<Diagnostic>>,
+}
+
+/// What becomes of a value whose variable is not set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unset {
+    /// It is a mistake.
+    Error,
+    /// The value counts as absent, which is said.
+    Absent,
 }
 
 /// Where a value stands.
@@ -43,6 +54,7 @@ impl Document {
         let mut document = Self {
             files: vec![file.to_owned()],
             lines: lines(text).into_iter().map(spot).collect(),
+            unset: HashMap::new(),
             findings: RefCell::default(),
             root: Value::Null,
         };
@@ -54,9 +66,27 @@ impl Document {
 
     /// Put the variables' values, taken from `environment`, in place of their names.
     pub(super) fn resolve(&mut self, environment: Environment<'_>) {
+        self.resolve_or(environment, &|_| Unset::Error);
+    }
+
+    /// The same, where `unset` tells by its path what becomes of a value that is no more
+    /// than LiteLLM's reference to a variable which is not set.
+    pub(super) fn resolve_or(
+        &mut self,
+        environment: Environment<'_>,
+        unset: &dyn Fn(&str) -> Unset,
+    ) {
         let mut root = std::mem::take(&mut self.root);
-        self.resolve_at(&mut root, "", environment);
+        let mut absent = HashMap::new();
+        self.resolve_at(&mut root, "", environment, &mut |path, name| {
+            let is_absent = unset(path) == Unset::Absent;
+            if is_absent {
+                absent.insert(path.to_owned(), name.to_owned());
+            }
+            is_absent
+        });
         self.root = root;
+        self.unset = absent;
     }
 
     /// Leave the variables alone, but for how they are written.
@@ -81,10 +111,24 @@ impl Document {
         findings
     }
 
-    fn resolve_at(&self, value: &mut Value, path: &str, environment: Environment<'_>) {
+    fn resolve_at(
+        &self,
+        value: &mut Value,
+        path: &str,
+        environment: Environment<'_>,
+        is_absent: &mut dyn FnMut(&str, &str) -> bool,
+    ) {
         match value {
             Value::String(text) => match variables::resolve(text, environment) {
                 Ok(resolved) => *text = resolved,
+                Err(Missing::Unset(name))
+                    if variables::reference(text).is_some() && is_absent(path, &name) =>
+                {
+                    let help = "so this counts as absent, as in LiteLLM";
+                    let message = Missing::Unset(name).to_string();
+                    self.find(Severity::Warning, path, message, Some(help.into()));
+                    *value = Value::Null;
+                }
                 Err(missing) => {
                     self.find(
                         Severity::Error,
@@ -96,15 +140,18 @@ impl Document {
             },
             Value::Sequence(items) => {
                 for (i, item) in items.iter_mut().enumerate() {
-                    self.resolve_at(item, &format!("{path}[{i}]"), environment);
+                    self.resolve_at(item, &format!("{path}[{i}]"), environment, is_absent);
                 }
             }
             Value::Mapping(members) => {
                 for (key, member) in members.iter_mut() {
-                    self.resolve_at(member, &child(path, &key_text(key)), environment);
+                    let path = child(path, &key_text(key));
+                    self.resolve_at(member, &path, environment, is_absent);
                 }
             }
-            Value::Tagged(tagged) => self.resolve_at(&mut tagged.value, path, environment),
+            Value::Tagged(tagged) => {
+                self.resolve_at(&mut tagged.value, path, environment, is_absent);
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
@@ -204,6 +251,12 @@ impl<'d> Node<'d> {
     ) {
         let help = nearest(name, known).map(|nearest| format!("did you mean `{nearest}`?"));
         self.error(format!("no {what} named `{name}`"), help);
+    }
+
+    /// The variable that the member `name` names, if that is not set.
+    pub(super) fn unset(&self, name: &str) -> Option<&'d str> {
+        let variable = self.document.unset.get(&child(&self.path, name));
+        variable.map(String::as_str)
     }
 
     /// The line that it begins at.

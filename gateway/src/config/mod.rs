@@ -43,7 +43,7 @@ pub use schema::schema;
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::provider::{Accent, Auth, Dialect};
 use crate::secret::Secret;
@@ -131,6 +131,7 @@ pub fn embedded_default(
             base_url,
             api_keys: api_key.into_iter().collect(),
             calls_max: None,
+            timeouts: Timeouts::default(),
             headers: Vec::new(),
             accent: accent::of(Some(row), row.dialect, None),
         });
@@ -159,7 +160,10 @@ fn parse(
     let mut document = Document::read(file, text, folder).map_err(|error| vec![error])?;
     let own = litellm::variables(&document.root());
     let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
-    document.resolve(&layered);
+    match litellm::is_one(&document.root()) {
+        true => document.resolve_or(&layered, &litellm::unset),
+        false => document.resolve(&layered),
+    }
     let (catalogue, providers) = catalogue(&document.root(), folder);
     let (beside, keys_file) = keys_file(&document.root(), folder, &layered);
     let keys = beside.as_ref().map(Document::root);
@@ -318,6 +322,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// How long the upstream at `position` is waited for: as it says, or as `limits` do.
+    pub fn patience(&self, position: usize) -> Patience {
+        let (own, limits) = (&self.upstreams[position].timeouts, &self.limits);
+        let first_byte_ms = own.first_byte_ms.unwrap_or(limits.first_byte_timeout_ms);
+        Patience {
+            first_byte_ms,
+            stream_first_byte_ms: own.stream_first_byte_ms.unwrap_or(first_byte_ms),
+            idle_ms: own.idle_ms.unwrap_or(limits.idle_timeout_ms),
+            total_ms: own.total_ms,
+        }
+    }
+
     /// The files that the gateway itself writes all the time.
     pub fn store_files(&self) -> Vec<&Path> {
         let stores = [&self.hooks.kv.store, &self.state.store];
@@ -431,10 +447,55 @@ pub struct Upstream {
     pub api_keys: Vec<Secret>,
     /// Calls that it answers at once, if there is a limit.
     pub calls_max: Option<usize>,
+    /// How long it is waited for, where `limits` do not say it.
+    pub timeouts: Timeouts,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// How the endpoint deviates from its dialect.
     pub accent: Accent,
+}
+
+/// Times of one upstream's own: a model on the next desk and one behind a fast cloud
+/// are not waited for alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// As `limits.first_byte_timeout_ms`.
+    pub first_byte_ms: Option<u64>,
+    /// The same for streamed calls, whose first byte comes long before the last.
+    pub stream_first_byte_ms: Option<u64>,
+    /// As `limits.idle_timeout_ms`.
+    pub idle_ms: Option<u64>,
+    /// Time for one attempt, from its request to its answer's last byte.
+    pub total_ms: Option<u64>,
+}
+
+/// How long an upstream is waited for, in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    first_byte_ms: u64,
+    stream_first_byte_ms: u64,
+    /// Longest silence inside an answer.
+    pub idle_ms: u64,
+    /// Time for one attempt, if it has a limit of its own.
+    pub total_ms: Option<u64>,
+}
+
+impl Patience {
+    /// When an attempt that was `begun` must be over, if it must before its call.
+    pub fn deadline(&self, begun: Instant) -> Option<Instant> {
+        let total = self.total_ms.map(Duration::from_millis);
+        total.map(|total| begun + total.min(FOREVER))
+    }
+
+    /// Time to the first byte of an answer that is streamed, or is not.
+    pub fn first_byte_ms(&self, is_stream: bool) -> u64 {
+        let first_byte = match is_stream {
+            true => self.stream_first_byte_ms,
+            false => self.first_byte_ms,
+        };
+        self.total_ms
+            .map_or(first_byte, |total| total.min(first_byte))
+    }
 }
 
 impl Upstream {
@@ -617,7 +678,7 @@ pub struct Target {
     pub upstream: usize,
     /// Name to send; a `*` is filled by what the pattern's `*` matched.
     pub model: String,
-    /// Its share of the calls, beside the others'.
+    /// Its share of the calls, beside the others'; with 0 it comes after them.
     pub weight: u32,
     /// Tokens of prompt and answer together that the model takes.
     pub context_window: Option<u64>,

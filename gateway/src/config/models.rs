@@ -202,8 +202,9 @@ impl Reader<'_> {
             );
         }
         let count = |name: &str| members.get(name).and_then(|node| node.count(1));
+        let weight = members.get("weight").and_then(|node| node.count(0));
         Some(Target {
-            weight: count("weight").map_or(1, |weight| u32::try_from(weight).unwrap_or(u32::MAX)),
+            weight: weight.map_or(1, |weight| u32::try_from(weight).unwrap_or(u32::MAX)),
             context_window: count("context_window"),
             output_limit: count("output_limit"),
             ..Target::new(position?, model)

@@ -12,7 +12,7 @@ use super::variables::Environment;
 use super::{
     Config, Drain, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX,
     Keys, Kv, KvStore, Limits, Match, Mode, Models, OnFailure, OnStoreFailure, Prices, Prompt,
-    Route, State, Upstream, keys, models, prices,
+    Route, State, Timeouts, Upstream, keys, models, prices,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
@@ -64,7 +64,7 @@ pub(super) mod settings {
         "idle_timeout_ms",
         "total_timeout_ms",
     ];
-    pub(in crate::config) const UPSTREAM: [&str; 9] = [
+    pub(in crate::config) const UPSTREAM: [&str; 13] = [
         "provider",
         "dialect",
         "base_url",
@@ -72,6 +72,10 @@ pub(super) mod settings {
         "api_keys",
         "auth",
         "calls_max",
+        "first_byte_timeout_ms",
+        "stream_first_byte_timeout_ms",
+        "idle_timeout_ms",
+        "total_timeout_ms",
         "headers",
         "accent",
     ];
@@ -353,9 +357,21 @@ fn upstream(name: String, node: &Node<'_>, around: &Surroundings<'_>) -> Option<
             .get("calls_max")
             .and_then(|node| node.count(1))
             .map(size),
+        timeouts: timeouts(&members),
         headers: members.get("headers").map(headers).unwrap_or_default(),
         accent: accent::of(row, dialect, members.get("accent")),
     })
+}
+
+/// The upstream's own times.
+fn timeouts(members: &HashMap<String, Node<'_>>) -> Timeouts {
+    let ms = |name: &str| members.get(name).and_then(|node| node.count(1));
+    Timeouts {
+        first_byte_ms: ms("first_byte_timeout_ms"),
+        stream_first_byte_ms: ms("stream_first_byte_timeout_ms"),
+        idle_ms: ms("idle_timeout_ms"),
+        total_ms: ms("total_timeout_ms"),
+    }
 }
 
 /// The keys that calls take in turn.

@@ -38,7 +38,56 @@ impl Prices {
     }
 }
 
+impl Prices {
+    /// `target` costs `price` from now on.
+    pub(super) fn set(&mut self, target: String, price: Price) {
+        self.0.retain(|(known, _)| *known != target);
+        self.0.push((target, price));
+    }
+
+    /// All of them, in US dollars per million tokens: input, output, cache read, cache
+    /// write.
+    pub(super) fn per_million(&self) -> impl Iterator<Item = (&str, [f64; 4])> {
+        self.0.iter().map(|(target, price)| {
+            let parts = [
+                price.input,
+                price.output,
+                price.cache_read,
+                price.cache_write,
+            ];
+            (
+                target.as_str(),
+                parts.map(|part| rounded(part / NANO_USD * TOKENS)),
+            )
+        })
+    }
+}
+
+/// Without what arithmetic adds far behind the point.
+fn rounded(usd: f64) -> f64 {
+    const PARTS: f64 = 1e9;
+    (usd * PARTS).round() / PARTS
+}
+
 impl Price {
+    /// From US dollars per token; what caches read and write costs like the rest of the
+    /// prompt unless something is said.
+    pub(super) fn of_tokens(
+        input: f64,
+        output: f64,
+        cache_read: Option<f64>,
+        cache_write: Option<f64>,
+    ) -> Self {
+        // As if it had been written per million, so that both ways lead to one number.
+        let price = |usd: f64| rounded(usd * TOKENS) / TOKENS * NANO_USD;
+        Self {
+            input: price(input),
+            output: price(output),
+            cache_read: price(cache_read.unwrap_or(input)),
+            cache_write: price(cache_write.unwrap_or(input)),
+        }
+    }
+
     /// What `usage` costs, in billionths of a US dollar.
     pub fn of(&self, usage: &Usage) -> u64 {
         let parts = [

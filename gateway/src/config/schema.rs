@@ -102,7 +102,11 @@ fn upstream(name: &str) -> Value {
         "dialect" => words(&["anthropic-messages", "chat-completions"]),
         "auth" => words(&["api-key", "bearer", "x-api-key"]),
         "api_keys" => list(text()),
-        "calls_max" => count(1),
+        "calls_max"
+        | "first_byte_timeout_ms"
+        | "stream_first_byte_timeout_ms"
+        | "idle_timeout_ms"
+        | "total_timeout_ms" => count(1),
         "headers" => map(text()),
         "accent" => object(&accents(), accent),
         _ => text(),
@@ -196,6 +200,7 @@ fn route_member(name: &str) -> Value {
 fn target(name: &str) -> Value {
     match name {
         "upstream" | "model" => text(),
+        "weight" => count(0),
         _ => count(1),
     }
 }

@@ -533,7 +533,7 @@ model_list:
   - model_name: a
     litellm_params: { model: openai/kimi, api_base: http://h/v1, api_key: os.environ/KEY }
   - model_name: a
-    litellm_params: { model: openai/kimi-2, api_base: http://h2/v1, additional_drop_params: [user] }
+    litellm_params: { model: openai/kimi-2, api_base: http://h2/v1, additional_drop_params: [user, a.b] }
   - model_name: d/*
     litellm_params: { model: deepseek/*, rpm: 5 }
     model_info: { mode: chat, anything: goes }
@@ -577,7 +577,7 @@ environment_variables: { OWN: sk-own }
     assert_eq!(chain, ["drop-params", "inject-usage"]);
     assert_eq!(
         config.hooks.chain[0].config,
-        serde_json::json!({ "params": ["user"] })
+        serde_json::json!({ "params": ["/a/b"] })
     );
 }
 
@@ -603,7 +603,7 @@ model_list:
     assert_eq!(
         notes,
         [
-            "f.yaml:3: model_list[0].litellm_params.api_version: `api_version` has no effect in Sluice",
+            "f.yaml:3: model_list[0].litellm_params.api_version: `api_version` has no effect in Sluice; the URL below `/openai/v1` has no version",
             "f.yaml:3: model_list[0].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
             "f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
             "f.yaml:11: model_list[4].litellm_params.api_base: asked at `/v1beta/openai`, the path for Chat Completions",
@@ -670,6 +670,34 @@ model_list:
 }
 
 #[test]
+fn variables_of_litellm_s_that_are_not_set_are_nothing() {
+    check(
+        "\
+model_list:
+  - model_name: a
+    litellm_params: { model: openai/a, api_base: os.environ/GONE_BASE }
+  - model_name: b
+    litellm_params: { model: deepseek/b, api_key: os.environ/GONE }
+",
+        &[
+            "f.yaml:2: model_list[0]: `a` is left out: `GONE_BASE` of its `api_base` is not set",
+            "f.yaml:3: model_list[0].litellm_params.api_base: the environment variable `GONE_BASE` is not set; so this counts as absent, as in LiteLLM",
+            "f.yaml:5: model_list[1].litellm_params.api_key: the environment variable `GONE` is not set; so this counts as absent, as in LiteLLM",
+        ],
+    );
+    // But nobody means a gateway that asks for no key.
+    check(
+        "\
+model_list: [ { model_name: b, litellm_params: { model: deepseek/b } } ]
+general_settings: { master_key: os.environ/GONE }
+",
+        &[
+            "f.yaml:2: general_settings.master_key: the environment variable `GONE` is not set; set it, or write `${GONE:-a default}`",
+        ],
+    );
+}
+
+#[test]
 fn litellm_mistakes_are_found() {
     check(
         "\
@@ -677,7 +705,7 @@ model_list:
   - model_name: a
     litellm_params: { model: vertex_ai/gemini, api_base: http://h }
   - model_name: b
-    litellm_params: { model: gpt-4o, tiemout: 3 }
+    litellm_params: { model: my-own, tiemout: 3 }
   - model_name: c
     litellm_params: { model: depseek/x }
   - litellm_params: { model: openai/x }
@@ -687,10 +715,10 @@ general_settings: { custom_auth: x.y }
         &[
             "f.yaml:3: model_list[0].litellm_params.model: `vertex_ai/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
             "f.yaml:5: model_list[1].litellm_params.tiemout: no setting named `tiemout`; did you mean `timeout`?",
-            "f.yaml:5: model_list[1].litellm_params.model: `gpt-4o` names no provider; write `openai/gpt-4o`",
+            "f.yaml:5: model_list[1].litellm_params.model: `my-own` names no provider; write the provider before it: `openai/...`, `anthropic/...`, `gemini/...`",
             "f.yaml:7: model_list[2].litellm_params.model: no provider named `depseek`; did you mean `deepseek`?",
             "f.yaml:8: model_list[3]: needs `model_name` and `litellm_params`",
-            "f.yaml:9: litellm_settings.cache: `cache` has no effect in Sluice",
+            "f.yaml:9: litellm_settings.cache: `cache` has no effect in Sluice; answers are not cached",
             "f.yaml:9: litellm_settings.callbacks: `my.handler` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
             "f.yaml:10: general_settings.custom_auth: `custom_auth` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
         ],

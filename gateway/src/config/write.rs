@@ -12,8 +12,8 @@ use super::attempts::Act;
 use super::catalogue::{Catalogue, GENERIC};
 use super::native::default_chain;
 use super::{
-    Affinity, Attempts, Config, HookEntry, LISTEN, Limits, OnLoss, Pick, Prompt, Route, Target,
-    Then, Upstream, accent,
+    Affinity, Attempts, Config, HookEntry, LISTEN, Limits, OnLoss, Pick, Prices, Prompt, Route,
+    Target, Then, Upstream, accent,
 };
 use crate::provider::{Accent, Auth};
 use crate::secret::Secret;
@@ -52,6 +52,7 @@ pub(super) fn text(
     }
     page.top(config);
     page.upstreams(config, catalogue);
+    page.prices(&config.prices);
     page.models(config);
     page.chain(&config.hooks.chain);
     page.text
@@ -123,6 +124,25 @@ impl Page<'_> {
             for setting in settings {
                 self.line(2, &setting);
             }
+        }
+    }
+
+    fn prices(&mut self, prices: &Prices) {
+        for (i, (target, price)) in prices.per_million().enumerate() {
+            if i == 0 {
+                self.part("prices", "prices: # US dollars per million tokens");
+            }
+            let [input, output, read, write] = price;
+            let mut parts = vec![format!("input: {input}"), format!("output: {output}")];
+            for (name, usd) in [("cache_read", read), ("cache_write", write)] {
+                if usd != input {
+                    parts.push(format!("{name}: {usd}"));
+                }
+            }
+            self.line(
+                1,
+                &format!("{}: {{ {} }}", scalar(target), parts.join(", ")),
+            );
         }
     }
 
@@ -361,6 +381,15 @@ fn settings(upstream: &Upstream, catalogue: &Catalogue) -> Vec<String> {
     }
     if let Some(most) = upstream.calls_max {
         lines.push(format!("calls_max: {most}"));
+    }
+    let times = &upstream.timeouts;
+    for (name, ms) in [
+        ("first_byte_timeout_ms", times.first_byte_ms),
+        ("stream_first_byte_timeout_ms", times.stream_first_byte_ms),
+        ("idle_timeout_ms", times.idle_ms),
+        ("total_timeout_ms", times.total_ms),
+    ] {
+        lines.extend(ms.map(|ms| format!("{name}: {ms}")));
     }
     if !upstream.headers.is_empty() {
         lines.push("headers:".into());

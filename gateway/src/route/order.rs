@@ -14,7 +14,7 @@ use crate::config::Pick;
 pub struct Entrant {
     /// Tells it from the others, in every snapshot.
     pub identity: u64,
-    /// Its share.
+    /// Its share; with 0 it comes after all that have one, as it is written.
     pub weight: u32,
     /// How it fares.
     pub standing: Standing,
@@ -68,12 +68,18 @@ pub fn order(pick: Pick, entrants: &[Entrant], session: Option<u64>, seed: u64) 
         }
     }
     if session.is_some() && pick != Pick::Weighted {
-        let preferred = (0..entrants.len()).min_by(|a, b| {
+        let sharing = (0..entrants.len()).filter(|i| entrants[*i].weight > 0);
+        let preferred = sharing.min_by(|a, b| {
             let draw = |i: &usize| draw(&entrants[*i], session, &mut Rng::with_seed(0));
             draw(a).total_cmp(&draw(b))
         });
         order.sort_by_key(|i| Some(*i) != preferred);
     }
+    // Spares keep their own order among themselves.
+    order.sort_by_key(|i| match entrants[*i].weight {
+        0 => i + 1,
+        _ => 0,
+    });
     order
 }
 
@@ -187,6 +193,11 @@ mod tests {
         check(Pick::Latency, &[(1, 3, 5.0), (1, 0, 9.0)], &[0, 100]);
         check(Pick::Latency, &[(1, 0, 0.0), (1, 0, 9.0)], &[100, 0]);
         check(Pick::Latency, &[(1, 0, 1.0)], &[100]);
+        // A spare is first only where there is nothing else.
+        for pick in [Pick::Weighted, Pick::LeastBusy, Pick::Latency] {
+            check(pick, &[(0, 0, 1.0), (1, 9, 9.0)], &[0, 100]);
+            check(pick, &[(0, 9, 9.0), (0, 0, 1.0)], &[100, 0]);
+        }
         assert!(order(Pick::Latency, &[], Some(1), 0).is_empty());
     }
 
@@ -210,6 +221,17 @@ mod tests {
             }
         }
         assert!((450..550).contains(&at_last), "{at_last} of 1000");
+    }
+
+    #[test]
+    fn spares_come_last_as_they_are_written() {
+        let entrants = entrants(&[(0, 0, 1.0), (1, 5, 9.0), (0, 0, 0.0), (3, 5, 9.0)]);
+        for pick in [Pick::Weighted, Pick::LeastBusy, Pick::Latency] {
+            for session in [None, Some(7), Some(99)] {
+                let order = order(pick, &entrants, session, 3);
+                assert_eq!(order[2..], [0, 2], "{pick:?} {session:?}");
+            }
+        }
     }
 
     #[test]

@@ -8,8 +8,9 @@ use sluice_hook_sdk::{About, Call, Failure, Hook, Level, Patterns, Verdict, hook
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LongContext {
-    /// Windows by pattern of the requested model's name.
-    models: Patterns<Window>,
+    /// Windows by pattern of the requested model's name; with null a call stays,
+    /// however long it is.
+    models: Patterns<Option<Window>>,
 }
 
 /// A model's window.
@@ -30,7 +31,7 @@ impl Hook for LongContext {
             summary: "Sends what does not fit a model's window to another model.",
             config: json!({ "type": "object", "additionalProperties": false, "required": ["models"],
                 "properties": { "models": { "type": "object", "additionalProperties": {
-                    "type": "object", "additionalProperties": false, "required": ["window", "to"],
+                    "type": ["object", "null"], "additionalProperties": false, "required": ["window", "to"],
                     "properties": {
                         "window": { "type": "integer", "minimum": 1 },
                         "to": { "type": "string", "minLength": 1 },
@@ -48,7 +49,7 @@ impl Hook for LongContext {
         // The other model may have a window, too; a ring ends with its last.
         for _ in self.models.iter() {
             match self.models.find(model) {
-                Some(next) if tokens > next.window => model = &next.to,
+                Some(Some(next)) if tokens > next.window => model = &next.to,
                 _ => break,
             }
         }
@@ -70,6 +71,7 @@ mod tests {
     #[track_caller]
     fn check(model: &str, request: f64, answer: Option<u64>, expected: Option<&str>) {
         let hook: LongContext = serde_json::from_value(json!({ "models": {
+            "mini-chosen": null,
             "mini-*": { "window": 100, "to": "big" },
             "big": { "window": 1000, "to": "huge" },
             "ring": { "window": 1, "to": "ring" },
@@ -93,6 +95,7 @@ mod tests {
         check("mini-1", 100.0, None, None);
         check("other", 1e9, Some(1), None);
         check("ring", 2.0, None, None);
+        check("mini-chosen", 1e9, None, None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::app::{self, Locking, Overrides, Source};
 use crate::closing::Closing;
 use crate::config::{
     Attempts, Config, Drain, Hooks, Keys, LISTEN, Limits, Models, Prices, Route, State, Target,
-    Upstream,
+    Timeouts, Upstream,
 };
 use crate::exits::ReplyBody;
 use crate::gate::Gates;
@@ -191,6 +191,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         base_url,
         api_keys: Vec::new(),
         calls_max: None,
+        timeouts: Timeouts::default(),
         headers: Vec::new(),
         accent: Accent::of(answer.dialect),
     };

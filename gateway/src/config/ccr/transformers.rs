@@ -191,14 +191,6 @@ impl Effects {
 
     /// The row's accent with these fields, as far as its dialect has them.
     pub(super) fn accent_over(&self, row: Option<&Row>, dialect: Dialect) -> Accent {
-        let own = row.filter(|row| row.dialect == dialect);
-        let mut fields = own.map(|row| row.accent.clone()).unwrap_or_default();
-        for (name, value) in &self.accent {
-            let alone = BTreeMap::from([(name.clone(), value.clone())]);
-            if accent::read(dialect, &alone).is_ok() {
-                fields.insert(name.clone(), value.clone());
-            }
-        }
-        accent::read(dialect, &fields).unwrap_or_else(|_| Accent::of(dialect))
+        accent::over(row, dialect, self.accent.clone())
     }
 }

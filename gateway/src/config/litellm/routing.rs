@@ -23,18 +23,16 @@ pub(super) struct Deployment {
 impl Deployment {
     pub(super) fn new(name: &str, target: Target, params: &Members<'_>) -> Self {
         let number = |name: &str| params.get(name).and_then(Node::number);
-        if let Some(node) = params.get("weight")
-            && number("weight") == Some(0.0)
-        {
-            let help = "it has the smallest share; delete the deployment if it should have none";
-            node.warn("a weight of 0", Some(help.into()));
-        }
         Self {
             name: name.to_owned(),
             target,
             shares: ["weight", "rpm", "tpm"].map(number),
             order: number("order"),
         }
+    }
+
+    fn place(&self) -> f64 {
+        self.order.unwrap_or(f64::INFINITY)
     }
 }
 
@@ -60,7 +58,8 @@ pub(super) fn pick(router: &Members<'_>) -> Pick {
     )
 }
 
-/// A route a group. One with `order` is tried in that order, others as `pick` says.
+/// A route a group. Of the deployments whose `order` is least one is chosen as `pick`
+/// says; the others follow in their order.
 pub(super) fn routes(deployments: Vec<Deployment>, pick: Pick) -> Vec<Route> {
     let mut groups: Vec<(String, Vec<Deployment>)> = Vec::new();
     for deployment in deployments {
@@ -74,14 +73,17 @@ pub(super) fn routes(deployments: Vec<Deployment>, pick: Pick) -> Vec<Route> {
 }
 
 fn route_of(name: String, mut group: Vec<Deployment>, pick: Pick) -> Route {
-    let is_ordered = group.iter().any(|deployment| deployment.order.is_some());
-    if is_ordered || group.len() == 1 {
-        let place = |deployment: &Deployment| deployment.order.unwrap_or(f64::INFINITY);
-        group.sort_by(|a, b| place(a).total_cmp(&place(b)));
+    group.sort_by(|a, b| a.place().total_cmp(&b.place()));
+    let (pattern, group) = as_matched(name, group);
+    let least = group[0].place();
+    let firsts = group.iter().take_while(|one| one.place() == least).count();
+    if firsts == 1 {
         let targets = group.into_iter().map(|deployment| deployment.target);
-        return Route::new(name, targets.collect());
+        return Route::new(pattern, targets.collect());
     }
-    let weights = weights(&group);
+    let mut weights = weights(&group[..firsts]);
+    // Whoever has no share comes after those that have one, as it stands here.
+    weights.resize(group.len(), 0);
     let weighted = |(deployment, weight): (Deployment, u32)| Target {
         weight,
         ..deployment.target
@@ -89,12 +91,41 @@ fn route_of(name: String, mut group: Vec<Deployment>, pick: Pick) -> Route {
     Route {
         pick,
         affinity: pick.affinity(),
-        ..Route::new(name, group.into_iter().zip(weights).map(weighted).collect())
+        ..Route::new(
+            pattern,
+            group.into_iter().zip(weights).map(weighted).collect(),
+        )
     }
 }
 
-/// Whole numbers in the proportion of the group's measure. A deployment that has
-/// none counts like the one with the least.
+/// What a group's name is here: patterns end in a star.
+pub(super) fn pattern(name: &str) -> String {
+    match name.contains('*') && !name.ends_with('*') {
+        true => format!("{name}*"),
+        false => name.to_owned(),
+    }
+}
+
+/// LiteLLM's patterns begin where a name does, but need not end there; and a model
+/// with fewer stars than its pattern is sent the whole name that was asked for.
+/// <https://docs.litellm.ai/docs/wildcard_routing> (seen 2026-11).
+fn as_matched(name: String, mut group: Vec<Deployment>) -> (String, Vec<Deployment>) {
+    let stars = |text: &str| text.matches('*').count();
+    if stars(&name) == 0 {
+        return (name, group);
+    }
+    let pattern = pattern(&name);
+    for deployment in &mut group {
+        let model = &mut deployment.target.model;
+        if stars(model) > 0 && stars(&name) > stars(model) {
+            model.clone_from(&pattern);
+        }
+    }
+    (pattern, group)
+}
+
+/// Whole numbers in the proportion of the group's measure: 0 for a deployment that is to
+/// have no share, and for one that says nothing as much as for the one with the least.
 fn weights(group: &[Deployment]) -> Vec<u32> {
     /// Fractions are kept to this part.
     const PARTS: f64 = 1000.0;
@@ -103,16 +134,17 @@ fn weights(group: &[Deployment]) -> Vec<u32> {
         return vec![1; group.len()];
     };
     let shares = group.iter().map(|one| one.shares[measure]);
-    let shares = shares.map(|share| share.filter(|share| *share > 0.0));
-    let least = shares.clone().flatten().fold(f64::INFINITY, f64::min);
+    let positive = shares.clone().flatten().filter(|share| *share > 0.0);
+    let least = positive.fold(f64::INFINITY, f64::min);
     let least = if least.is_finite() { least } else { 1.0 };
     let shares: Vec<f64> = shares.map(|share| share.unwrap_or(least)).collect();
     let is_whole = shares.iter().all(|share| share.fract() == 0.0);
     let parts = if is_whole { 1.0 } else { PARTS };
-    let wholes: Vec<u64> = shares
-        .iter()
-        .map(|share| ((share * parts).round() as u64).max(1))
-        .collect();
+    let whole = |share: &f64| match *share {
+        0.0 => 0,
+        share => ((share * parts).round() as u64).max(1),
+    };
+    let wholes: Vec<u64> = shares.iter().map(whole).collect();
     let divisor = wholes.iter().copied().fold(0, common_divisor).max(1);
     let weight = |whole: u64| u32::try_from(whole / divisor).unwrap_or(u32::MAX);
     wholes.into_iter().map(weight).collect()
@@ -125,6 +157,8 @@ fn common_divisor(a: u64, b: u64) -> u64 {
 /// The routes, as fallbacks and aliases are added.
 pub(super) struct Routing {
     pub(super) routes: Vec<Route>,
+    /// Names of models, of which some deployment cannot be had.
+    pub(super) left_out: Vec<String>,
     pub(super) origins: Origins,
 }
 
@@ -132,13 +166,8 @@ pub(super) struct Routing {
 type Names = fn(&mut Route) -> &mut Vec<String>;
 
 impl Routing {
-    /// The four kinds of fallbacks; the router's settings go before LiteLLM's.
-    pub(super) fn fallbacks(
-        &mut self,
-        router: &Members<'_>,
-        settings: &Members<'_>,
-        aliases: &[(String, Node<'_>)],
-    ) {
+    /// The four kinds of fallbacks.
+    pub(super) fn fallbacks(&mut self, router: &Members<'_>, aliases: &[(String, Node<'_>)]) {
         let kinds: [(&str, Names); 3] = [
             ("fallbacks", |route| &mut route.fallbacks),
             ("context_window_fallbacks", |route| &mut route.on_overflow),
@@ -147,12 +176,11 @@ impl Routing {
             }),
         ];
         for (kind, names) in kinds {
-            if let Some(node) = router.get(kind).or(settings.get(kind)) {
+            if let Some(node) = router.get(kind) {
                 self.fallbacks_of(node, names, aliases);
             }
         }
-        let default = router.get("default_fallbacks");
-        if let Some(node) = default.or(settings.get("default_fallbacks")) {
+        if let Some(node) = router.get("default_fallbacks") {
             let names = self.known(node, aliases);
             self.default_fallbacks(&names, |route| &mut route.fallbacks);
         }
@@ -163,13 +191,15 @@ impl Routing {
         let mut of_all = Vec::new();
         for (group, node) in node.list().iter().flat_map(Node::members) {
             let names = self.known(&node, aliases);
-            let known = self.routes.iter().position(|route| route.pattern == group);
+            let known = self.position(&group);
             match known {
                 Some(known) => {
                     *list(&mut self.routes[known]) = names;
-                    self.origins.note(format!("models.{group}"), node.origin());
+                    let path = format!("models.{}", pattern(&group));
+                    self.origins.note(path, node.origin());
                 }
                 None if group == "*" => of_all = names,
+                None if self.left_out.contains(&group) => {}
                 None if self.is_known(&group, aliases) => {
                     let help = "name the entry of `model_list` that it is part of";
                     node.warn(
@@ -205,6 +235,10 @@ impl Routing {
         };
         let name = |node: &Node<'_>| {
             let name = node.text()?;
+            if !self.is_known(name, aliases) && self.left_out.iter().any(|known| known == name) {
+                node.warn(format!("`{name}` is left out, and no fallback"), None);
+                return None;
+            }
             if !self.is_known(name, aliases) {
                 let known = self.routes.iter().map(|route| route.pattern.as_str());
                 node.unknown("model", name, known);
@@ -212,6 +246,14 @@ impl Routing {
             Some(name.to_owned())
         };
         nodes.iter().filter_map(name).collect()
+    }
+
+    /// The route of the group that is written as `name`.
+    fn position(&self, name: &str) -> Option<usize> {
+        let pattern = pattern(name);
+        self.routes
+            .iter()
+            .position(|route| route.pattern == pattern)
     }
 
     fn is_known(&self, name: &str, aliases: &[(String, Node<'_>)]) -> bool {
@@ -230,7 +272,11 @@ impl Routing {
             let Some(model) = named.as_ref().and_then(Node::text) else {
                 continue;
             };
-            let Some(route) = self.routes.iter().find(|route| route.pattern == model) else {
+            let Some(route) = self.position(model).map(|at| &self.routes[at]) else {
+                if self.left_out.iter().any(|known| known == model) {
+                    node.warn(format!("`{model}` is left out, and so is this"), None);
+                    continue;
+                }
                 let known = self.routes.iter().map(|route| route.pattern.as_str());
                 node.unknown("model", model, known);
                 continue;
@@ -249,7 +295,6 @@ impl Routing {
 /// What the settings say of sizes and times.
 pub(super) fn limits(
     general: &Members<'_>,
-    router: &Members<'_>,
     settings: &Members<'_>,
     origins: &mut Origins,
 ) -> Limits {
@@ -268,7 +313,7 @@ pub(super) fn limits(
         origins.note("limits.calls_max", node.origin());
     }
     // It is one for reading: for the first byte, and for each silence after it.
-    let timeout = router.get("timeout").or(settings.get("request_timeout"));
+    let timeout = settings.get("timeout").or(settings.get("request_timeout"));
     if let Some(node) = timeout
         && let Some(ms) = milliseconds(node)
     {
@@ -291,72 +336,115 @@ pub(super) fn limits(
 }
 
 /// Seconds, perhaps parts of them, as whole milliseconds from 1.
-fn milliseconds(node: &Node<'_>) -> Option<u64> {
+pub(super) fn milliseconds(node: &Node<'_>) -> Option<u64> {
     let seconds = node.number()?;
     Some(((seconds * 1000.0).round() as u64).max(1))
 }
 
-/// What the settings say of trying again.
+/// Retries where LiteLLM's file says nothing: those of OpenAI's client.
+const RETRIES: u32 = 2;
+
+/// What the settings say of trying again, and what `deployments` want of it.
 pub(super) fn attempts(
-    router: &Members<'_>,
     settings: &Members<'_>,
+    deployments: &[Node<'_>],
     origins: &mut Origins,
 ) -> Attempts {
     let mut attempts = Attempts::default();
-    let setting = |name: &str| router.get(name).or(settings.get(name));
     let small = |node: &Node<'_>| Some(u32::try_from(node.count(0)?).unwrap_or(u32::MAX));
-    if let Some(node) = setting("num_retries")
-        && let Some(retries) = small(node)
-    {
-        attempts.retries = retries;
-        origins.note("attempts.retries", node.origin());
-    }
+    retries(settings, deployments, &mut attempts, origins);
     // So many may fail; ours counts the one that is too many.
-    if let Some(node) = setting("allowed_fails")
+    if let Some(node) = settings.get("allowed_fails")
         && let Some(allowed) = small(node)
     {
         attempts.failures_max = allowed.saturating_add(1);
         origins.note("attempts.failures_max", node.origin());
     }
-    if let Some(node) = router.get("cooldown_time")
+    if let Some(node) = settings.get("retry_after")
+        && let Some(ms) = milliseconds(node)
+    {
+        attempts.pause_ms = ms;
+        attempts.pause_ms_max = attempts.pause_ms_max.max(ms);
+        origins.note("attempts.pause_ms", node.origin());
+    }
+    if let Some(node) = settings.get("cooldown_time")
         && let Some(ms) = milliseconds(node)
     {
         attempts.cooldown_ms = ms;
         attempts.cooldown_ms_max = attempts.cooldown_ms_max.max(ms);
         origins.note("attempts.cooldown_ms", node.origin());
     }
-    if flag(router.get("disable_cooldowns")) {
+    if flag(settings.get("disable_cooldowns")) {
         (attempts.cooldown_ms, attempts.cooldown_ms_max) = (0, 0);
         origins.note("attempts.cooldown_ms", "disable_cooldowns");
-    }
-    if let Some(node) = router.get("retry_policy") {
-        retry_policy(node, &mut attempts);
-        origins.note("attempts.on", node.origin());
     }
     attempts
 }
 
+/// How often a call is tried again. LiteLLM counts that by deployment and by kind of
+/// error; here it is one number, the largest of them.
+fn retries(
+    settings: &Members<'_>,
+    deployments: &[Node<'_>],
+    attempts: &mut Attempts,
+    origins: &mut Origins,
+) {
+    let small = |node: &Node<'_>| Some(u32::try_from(node.count(0)?).unwrap_or(u32::MAX));
+    let written = settings.get("num_retries");
+    let general = written.and_then(small).unwrap_or(RETRIES);
+    let policy = settings.get("retry_policy");
+    let by_kind = policy.map(|node| retry_policy(node, attempts));
+    let by_kind = by_kind.unwrap_or_default();
+    let special = deployments.iter().cloned().chain(by_kind);
+    let special: Vec<_> = special
+        .filter_map(|node| Some((small(&node)?, node)))
+        .collect();
+    let most = special.iter().map(|(retries, _)| *retries);
+    attempts.retries = most.fold(general, u32::max);
+    let decided = special
+        .iter()
+        .find(|(retries, _)| *retries == attempts.retries && *retries > general)
+        .map(|(_, node)| node)
+        .or(written);
+    let origin = decided.map_or_else(|| "LiteLLM's default".into(), Node::origin);
+    origins.note("attempts.retries", origin);
+    for (retries, node) in special {
+        // Whether there are any is a row of the table, and so kept.
+        if retries > 0 && retries != attempts.retries {
+            let help = format!("the largest holds for all: {}", attempts.retries);
+            node.warn(
+                "retries are counted neither by kind nor by deployment",
+                Some(help),
+            );
+        }
+    }
+    if let Some(node) = policy {
+        origins.note("attempts.on", node.origin());
+    }
+}
+
 /// Retries by LiteLLM's kinds of errors: whether there are any is a row of the
-/// policy; how many there are is one number for all.
-fn retry_policy(node: &Node<'_>, attempts: &mut Attempts) {
-    const KINDS: [(&str, &[Failure]); 6] = [
+/// policy. How many there are to be is given back.
+fn retry_policy<'d>(node: &Node<'d>, attempts: &mut Attempts) -> Vec<Node<'d>> {
+    const KINDS: [(&str, &[Failure]); 9] = [
         ("AuthenticationErrorRetries", &[Failure::Status(401)]),
         ("BadRequestErrorRetries", &[Failure::Status(400)]),
         (
             "ContentPolicyViolationErrorRetries",
             &[Failure::ContentPolicy],
         ),
-        (
-            "InternalServerErrorRetries",
-            &[Failure::Status(500), Failure::Status(503)],
-        ),
+        ("DefaultRetries", &[]),
+        ("InternalServerErrorRetries", &[Failure::Status(500)]),
+        ("NotFoundErrorRetries", &[Failure::Status(404)]),
         ("RateLimitErrorRetries", &[Failure::Status(429)]),
+        ("ServiceUnavailableErrorRetries", &[Failure::Status(503)]),
         (
             "TimeoutErrorRetries",
             &[Failure::Timeout, Failure::Status(408)],
         ),
     ];
     let written = node.object(&KINDS.map(|(name, _)| name));
+    let mut wanted = Vec::new();
     for (name, failures) in KINDS {
         let Some(node) = written.get(name) else {
             continue;
@@ -368,9 +456,7 @@ fn retry_policy(node: &Node<'_>, attempts: &mut Attempts) {
         for failure in failures {
             attempts.policy.go_on(*failure, then);
         }
-        if retries > 0 && retries != u64::from(attempts.retries) {
-            let help = format!("`num_retries` holds for all: {}", attempts.retries);
-            node.warn("retries are not counted by kind", Some(help));
-        }
+        wanted.push(node.clone());
     }
+    wanted
 }
