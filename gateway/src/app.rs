@@ -2,11 +2,12 @@
 //! only place that starts long-lived tasks.
 
 mod changes;
+mod reload;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
@@ -15,20 +16,18 @@ use tokio::task::JoinHandle;
 
 use crate::accounts::Accounts;
 use crate::closing::{Closing, Phase};
-use crate::config::watch::{Watcher, fingerprint};
+use crate::config::watch::{Fingerprints, Pace, Rest, Watcher, Writers};
 use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine};
 use crate::kv::Stores;
 use crate::lessons::Lessons;
 pub use crate::snapshot::ReloadState;
-use crate::snapshot::{Current, Refusal, Snapshot};
+use crate::snapshot::{Current, Snapshot};
 use crate::tally::Tally;
 use crate::upstream::{self, Endpoint};
 use crate::{demo, server};
-
-/// How often in a row a build is repeated because its files changed meanwhile.
-const REBUILDS_MAX: usize = 5;
+use reload::Reloader;
 
 /// Time for a local server to accept a connection, in ms.
 const PROBE_MS: u64 = 100;
@@ -93,10 +92,10 @@ impl App {
     /// Whatever is wrong with the configuration, a hook or the address.
     pub async fn start(source: Source, overrides: Overrides) -> Result<Self, StartError> {
         let builder = Builder::new(source, overrides).await?;
-        let (builder, built) = on_thread(builder, |builder| {
+        let (mut builder, built) = on_thread(builder, |builder| {
             let (snapshot, notes) = builder.build(None)?;
             let watched = builder.watched(&snapshot);
-            let seen = fingerprint(&watched);
+            let seen = Fingerprints::of(&watched);
             Ok((snapshot, notes, watched, seen))
         })
         .await;
@@ -110,13 +109,15 @@ impl App {
         let addr = listener
             .local_addr()
             .map_err(|error| StartError::Listen(listen, error))?;
+        builder.bound = Some(addr);
         for line in describe(&snapshot) {
             tracing::info!("{line}");
         }
         let first = ReloadState::first(builder.digest());
         let (report, reloads) = watch::channel(first);
         let demand = Arc::new(Notify::new());
-        let watcher = Watcher::new(&watched, &snapshot.config.store_files());
+        let writers = Writers::default();
+        let watcher = Watcher::new(&watched, &snapshot.config.store_files(), &writers);
         let current = Arc::new(Current::new(snapshot));
 
         let (stop, stopped) = oneshot::channel();
@@ -132,8 +133,12 @@ impl App {
             }
         });
         let reloader = Reloader {
-            seen: Some(seen),
+            seen,
+            rest: Rest::default(),
+            pace: Pace::default(),
+            is_demanded: false,
             watcher,
+            writers,
             demand: demand.clone(),
             current: current.clone(),
             report,
@@ -203,6 +208,8 @@ pub(crate) struct Builder {
     stores: Stores,
     demo: Option<SocketAddr>,
     closing: Closing,
+    /// Where clients connect as long as the process lives, once that is known.
+    bound: Option<SocketAddr>,
 }
 
 impl Builder {
@@ -221,6 +228,7 @@ impl Builder {
             stores: Stores::default(),
             demo,
             closing: Closing::default(),
+            bound: None,
         })
     }
 
@@ -239,6 +247,7 @@ impl Builder {
             stores: Stores::rehearsal(),
             demo,
             closing: Closing::default(),
+            bound: None,
         })
     }
 
@@ -252,8 +261,10 @@ impl Builder {
             config,
             diagnostics,
         } = self.load()?;
-        if let Some(exposed) = config.exposure() {
-            return Err(vec![exposed]);
+        let exposed = config.exposure(self.bound);
+        let opened = || config.opening(&previous?.config);
+        if let Some(open) = exposed.or_else(opened) {
+            return Err(vec![open]);
         }
         let (hooks, notes) =
             Chain::load(&self.engine, &config.hooks, previous.map(|old| &old.hooks))?;
@@ -433,116 +444,6 @@ pub fn hooks(
         Ok((chain, loaded.diagnostics.into_iter().chain(notes).collect()))
     };
     load().map_err(StartError::Wrong)
-}
-
-// === reload ===
-
-/// Follows the files: builds, then swaps, or keeps what runs and says why.
-struct Reloader {
-    /// The fingerprint of the files as they were last looked at; none if they are to
-    /// be read whatever they are.
-    seen: Option<u64>,
-    watcher: Watcher,
-    demand: Arc<Notify>,
-    current: Arc<Current>,
-    report: watch::Sender<ReloadState>,
-}
-
-impl Reloader {
-    async fn run(mut self, builder: Builder) {
-        let mut builder = builder;
-        loop {
-            tokio::select! {
-                () = self.watcher.changed() => {}
-                () = self.demand.notified() => self.seen = None,
-            }
-            // It looks every few seconds in any case.
-            builder.engine.services.metrics.sum_up();
-            let old = self.current.load();
-            let (returned, attempt) = on_thread((builder, old.clone(), self.seen), rebuild).await;
-            builder = returned.0;
-            let Some(attempt) = attempt else { continue };
-            let apart = match &attempt.built {
-                Ok((snapshot, _)) => &snapshot.config,
-                Err(_) => &old.config,
-            };
-            self.watcher = Watcher::new(&attempt.watched, &apart.store_files());
-            self.seen = Some(attempt.seen);
-            self.settle(&old, attempt);
-        }
-    }
-
-    /// Take up what was built, or say why not.
-    fn settle(&self, old: &Snapshot, attempt: Rebuilt) {
-        match attempt.built {
-            Ok((snapshot, notes)) => {
-                log_diagnostics(&notes);
-                let (generation, changes) = (snapshot.generation, changes::between(old, &snapshot));
-                tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
-                old.tally.reload("good");
-                self.current.swap(snapshot);
-                self.report.send_modify(|state| {
-                    *state = ReloadState {
-                        generation,
-                        digest: attempt.digest,
-                        loaded: SystemTime::now(),
-                        changes,
-                        refused: Vec::new(),
-                        last_refusal: state.last_refusal.take(),
-                    };
-                });
-            }
-            Err(diagnostics) => {
-                log_diagnostics(&diagnostics);
-                tracing::error!("The change was refused; what ran before runs on.");
-                old.tally.reload("refused");
-                let refused: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
-                self.report.send_modify(|state| {
-                    state.refused.clone_from(&refused);
-                    state.last_refusal = Some(Refusal {
-                        time: SystemTime::now(),
-                        findings: refused,
-                    });
-                });
-            }
-        }
-    }
-}
-
-/// What a look at changed files came to.
-struct Rebuilt {
-    seen: u64,
-    digest: Option<String>,
-    watched: Vec<PathBuf>,
-    built: Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>,
-}
-
-/// Build anew if the files are not as `seen`; none if they are.
-fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, Option<u64>)) -> Option<Rebuilt> {
-    let watched = builder.watched(old);
-    let mut now = fingerprint(&watched);
-    if Some(now) == *seen {
-        return None;
-    }
-    let mut built = builder.build(Some(old));
-    for _ in 0..REBUILDS_MAX {
-        // Files that changed while they were read may have been read by halves.
-        let after = fingerprint(&watched);
-        if after == now {
-            break;
-        }
-        now = after;
-        built = builder.build(Some(old));
-    }
-    let watched = built
-        .as_ref()
-        .map_or(watched, |(snapshot, _)| builder.watched(snapshot));
-    Some(Rebuilt {
-        seen: fingerprint(&watched),
-        digest: builder.digest(),
-        watched,
-        built,
-    })
 }
 
 fn describe(snapshot: &Snapshot) -> Vec<String> {

@@ -322,19 +322,35 @@ impl Config {
         stores.into_iter().filter_map(KvStore::path).collect()
     }
 
-    /// What is wrong with listening where it says: others reach the gateway and
-    /// need no key.
-    pub fn exposure(&self) -> Option<Diagnostic> {
-        (self.keys.is_open() && !self.listen.ip().is_loopback()).then(|| Diagnostic {
+    /// What is wrong with listening where it says, and at `bound`, which a gateway that
+    /// runs keeps to whatever its file says: others reach it and need no key.
+    pub fn exposure(&self, bound: Option<SocketAddr>) -> Option<Diagnostic> {
+        let addresses = [Some(self.listen), bound].into_iter().flatten();
+        let mut exposed = addresses.filter(|address| !address.ip().is_loopback());
+        let address = exposed.next().filter(|_| self.keys.is_open())?;
+        Some(Diagnostic {
             severity: Severity::Error,
             file: "listen".into(),
             line: None,
             path: String::new(),
             message: format!(
-                "`{}` can be reached from other machines, and no keys are configured",
-                self.listen
+                "`{address}` can be reached from other machines, and no keys are configured"
             ),
             help: Some("add `keys:`, or listen on 127.0.0.1".into()),
+        })
+    }
+
+    /// What is wrong with taking this up while `old` runs: nobody would need a key any
+    /// more, and the file does not say that this is meant.
+    pub fn opening(&self, old: &Self) -> Option<Diagnostic> {
+        let opens = self.keys.is_open() && !old.keys.is_open();
+        (opens && !self.keys.is_open_by_word()).then(|| Diagnostic {
+            severity: Severity::Error,
+            file: "keys".into(),
+            line: None,
+            path: String::new(),
+            message: "none are left, and anyone on this machine could ask without one".into(),
+            help: Some("if that is meant, write `keys: []`, or start the gateway anew".into()),
         })
     }
 }

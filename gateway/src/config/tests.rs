@@ -393,10 +393,50 @@ fn a_store_has_what_it_needs_and_nothing_else() {
 
 #[test]
 fn others_reach_it_only_with_keys() {
-    let exposed = |text: &str| loaded(text).unwrap().config.exposure().is_some();
-    assert!(exposed("listen: 0.0.0.0:1\nmodels: {}"));
-    assert!(!exposed("listen: 0.0.0.0:1\nkeys: [a]\nmodels: {}"));
-    assert!(!exposed("listen: 127.0.0.1:1\nmodels: {}"));
+    let open = ([0, 0, 0, 0], 1).into();
+    for (text, bound, expected) in [
+        ("listen: 0.0.0.0:1\nmodels: {}", None, true),
+        ("listen: 0.0.0.0:1\nkeys: [a]\nmodels: {}", None, false),
+        ("listen: 127.0.0.1:1\nmodels: {}", None, false),
+        // What a file says by now does not close the address in use.
+        (
+            "listen: 127.0.0.1:1\nkeys: []\nmodels: {}",
+            Some(open),
+            true,
+        ),
+        (
+            "listen: 127.0.0.1:1\nkeys: [a]\nmodels: {}",
+            Some(open),
+            false,
+        ),
+    ] {
+        let config = loaded(text).unwrap().config;
+        assert_eq!(config.exposure(bound).is_some(), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_last_key_goes_by_word_alone() {
+    let config = |keys: &str| loaded(&format!("{keys}\nmodels: {{}}")).unwrap().config;
+    let master = loaded("model_list: []\ngeneral_settings: { master_key: sk-m }").unwrap();
+    for (old, new, refused) in [
+        (config("keys: [a]"), config(""), true),
+        (config("keys: [a]"), config("keys:"), true),
+        (config("keys: [a]"), config("keys: []"), false),
+        (config("keys: [a]"), config("keys: [b]"), false),
+        (config("keys: []"), config(""), false),
+        (config(""), config(""), false),
+        (master.config, config(""), true),
+    ] {
+        let opening = new.opening(&old);
+        assert_eq!(
+            opening.is_some(),
+            refused,
+            "{:?} to {:?}",
+            old.keys,
+            new.keys
+        );
+    }
 }
 
 #[test]
