@@ -41,7 +41,7 @@ pub use prices::{Price, Prices};
 pub use schema::schema;
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -173,6 +173,7 @@ fn parse(
         true => litellm::read(&document.root(), &around).0,
         false => native::read(&document.root(), &around),
     };
+    warn_of_keyless(&document, &config.upstreams, &catalogue);
     let hooks = Hooks {
         lock: folder.map(|folder| folder.join(HOOK_LOCK)),
         ..config.hooks
@@ -196,6 +197,44 @@ fn parse(
             diagnostics,
         }),
     }
+}
+
+/// Say which vendors are asked without a key, which they refuse.
+fn warn_of_keyless(document: &Document, upstreams: &[Upstream], catalogue: &Catalogue) {
+    for upstream in upstreams {
+        let row = catalogue.row(&upstream.provider);
+        let variable = row.and_then(|row| row.key_variable.as_deref());
+        let has_credential = !upstream.api_keys.is_empty()
+            || upstream
+                .headers
+                .iter()
+                .any(|(name, _)| import::is_credential(name));
+        let Some(variable) = variable.filter(|_| !has_credential) else {
+            continue;
+        };
+        // A server on this machine that speaks as the vendor does needs none.
+        if !is_on_loopback(&upstream.base_url) {
+            let Upstream { name, provider, .. } = upstream;
+            // LiteLLM's file has no upstreams that could be pointed at.
+            let path = match litellm::is_one(&document.root()) {
+                true => String::new(),
+                false => format!("upstreams.{name}"),
+            };
+            document.warn(
+                &path,
+                format!("`{variable}` is not set, so `{provider}` is asked without a key"),
+                Some("set it, or write `api_key:`".into()),
+            );
+        }
+    }
+}
+
+/// Whether it is on this machine for sure.
+fn is_on_loopback(base_url: &str) -> bool {
+    let url = base_url.parse::<http::Uri>().ok();
+    let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The catalogue, with the operator's own rows over it if the file names some,

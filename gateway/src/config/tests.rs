@@ -164,7 +164,7 @@ fn an_accent_is_that_of_its_dialect() {
         Accent::of(Dialect::AnthropicMessages)
     );
     check_with_models(
-        "upstreams: { u: { provider: anthropic, accent: { mid_sytem: fold, betas: 1 } } }",
+        "upstreams: { u: { provider: anthropic, api_key: k, accent: { mid_sytem: fold, betas: 1 } } }",
         &[
             "f.yaml:1: upstreams.u.accent.mid_sytem: no setting named `mid_sytem`; did you mean `mid_system`?",
             "f.yaml:1: upstreams.u.accent.betas: invalid type: integer `1`, expected a boolean",
@@ -389,6 +389,43 @@ fn a_store_has_what_it_needs_and_nothing_else() {
     ] {
         check_with_models(&format!("hooks: {{ kv: {kv} }}"), expected);
     }
+}
+
+#[test]
+fn a_vendor_without_a_key_is_told() {
+    for (upstream, expected) in [
+        (
+            "provider: groq",
+            Some("`GROQ_API_KEY` is not set, so `groq` is asked without a key"),
+        ),
+        (
+            "provider: groq, base_url: \"https://eu.example/v1\"",
+            Some("`GROQ_API_KEY` is not set, so `groq` is asked without a key"),
+        ),
+        (
+            "provider: groq, base_url: \"http://localhost:8000/v1\"",
+            None,
+        ),
+        ("provider: groq, base_url: \"http://[::1]:8000/v1\"", None),
+        ("provider: groq, api_key: k", None),
+        ("provider: groq, headers: { Authorization: k }", None),
+        // Its variable is set.
+        ("provider: deepseek", None),
+        ("base_url: \"http://10.0.0.1/v1\"", None),
+    ] {
+        let told = expected.map(|expected| {
+            format!("f.yaml:1: upstreams.u: {expected}; set it, or write `api_key:`")
+        });
+        let told: Vec<_> = told.iter().map(String::as_str).collect();
+        check_with_models(&format!("upstreams: {{ u: {{ {upstream} }} }}"), &told);
+    }
+    let deployment = "model_list: [{ model_name: m, litellm_params: { model: groq/m } }]";
+    let found = loaded(deployment).unwrap().diagnostics;
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(
+        found.concat().contains("`GROQ_API_KEY` is not set"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -700,6 +737,7 @@ model_list:
     litellm_params: { model: bedrock/x }
 ",
         &[
+            "f.yaml:1: `AZURE_OPENAI_API_KEY` is not set, so `azure` is asked without a key; set it, or write `api_key:`",
             "f.yaml:3: model_list[0].litellm_params.model: no `api_base`, and this provider has none by default",
             "f.yaml:5: model_list[1].litellm_params.tenant_id: `tenant_id` cannot work: Sluice fetches no tokens from Entra; give it an `api_key`",
             "f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
