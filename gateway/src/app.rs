@@ -3,33 +3,32 @@
 
 mod changes;
 mod listeners;
+mod reload;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::accounts::Accounts;
 use crate::closing::{Closing, Phase};
-use crate::config::watch::{Watcher, fingerprint};
+use crate::config::watch::{Fingerprints, Pace, Rest, Watcher, Writers};
 use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine};
 use crate::kv::Stores;
 use crate::lessons::Lessons;
 pub use crate::snapshot::ReloadState;
-use crate::snapshot::{Current, Refusal, Snapshot};
+use crate::snapshot::{Current, Snapshot};
 use crate::tally::Tally;
 use crate::upstream::{self, Endpoint};
 use crate::{demo, server};
 
 use listeners::{Bound, Listeners};
-
-/// How often in a row a build is repeated because its files changed meanwhile.
-const REBUILDS_MAX: usize = 5;
+use reload::Reloader;
 
 /// Time for a local server to accept a connection, in ms.
 const PROBE_MS: u64 = 100;
@@ -95,7 +94,7 @@ impl App {
         let (builder, built) = on_thread(builder, |builder| {
             let (snapshot, notes) = builder.build(None)?;
             let watched = builder.watched(&snapshot);
-            let seen = fingerprint(&watched);
+            let seen = Fingerprints::of(&watched);
             Ok((snapshot, notes, watched, seen))
         })
         .await;
@@ -111,7 +110,8 @@ impl App {
         let first = ReloadState::first(builder.digest());
         let (report, reloads) = watch::channel(first);
         let demand = Arc::new(Notify::new());
-        let watcher = Watcher::new(&watched, &snapshot.config.store_files());
+        let writers = Writers::default();
+        let watcher = Watcher::new(&watched, &snapshot.config.store_files(), &writers);
         let current = Arc::new(Current::new(snapshot));
 
         let router = {
@@ -123,8 +123,12 @@ impl App {
         let addr = listeners.addr();
         let listeners = Arc::new(Mutex::new(listeners));
         let reloader = Reloader {
-            seen: Some(seen),
+            seen,
+            rest: Rest::default(),
+            pace: Pace::default(),
+            is_demanded: false,
             watcher,
+            writers,
             demand: demand.clone(),
             current: current.clone(),
             listeners: listeners.clone(),
@@ -248,8 +252,10 @@ impl Builder {
             config,
             diagnostics,
         } = self.load()?;
-        if let Some(exposed) = config.exposure() {
-            return Err(vec![exposed]);
+        let exposed = config.exposure();
+        let opened = || config.opening(&previous?.config);
+        if let Some(open) = exposed.or_else(opened) {
+            return Err(vec![open]);
         }
         let (hooks, notes) =
             Chain::load(&self.engine, &config.hooks, previous.map(|old| &old.hooks))?;
@@ -452,128 +458,6 @@ pub fn hooks(
         Ok((chain, loaded.diagnostics.into_iter().chain(notes).collect()))
     };
     load().map_err(StartError::Wrong)
-}
-
-// === reload ===
-
-/// Follows the files: builds, then swaps, or keeps what runs and says why.
-struct Reloader {
-    /// The fingerprint of the files as they were last looked at; none if they are to
-    /// be read whatever they are.
-    seen: Option<u64>,
-    watcher: Watcher,
-    demand: Arc<Notify>,
-    current: Arc<Current>,
-    listeners: Arc<Mutex<Listeners>>,
-    report: watch::Sender<ReloadState>,
-}
-
-impl Reloader {
-    async fn run(mut self, builder: Builder) {
-        let mut builder = builder;
-        loop {
-            tokio::select! {
-                () = self.watcher.changed() => {}
-                () = self.demand.notified() => self.seen = None,
-            }
-            // It looks every few seconds in any case.
-            builder.engine.services.metrics.sum_up();
-            let old = self.current.load();
-            let (returned, attempt) = on_thread((builder, old.clone(), self.seen), rebuild).await;
-            builder = returned.0;
-            let Some(attempt) = attempt else { continue };
-            let apart = match &attempt.built {
-                Ok((snapshot, _)) => &snapshot.config,
-                Err(_) => &old.config,
-            };
-            self.watcher = Watcher::new(&attempt.watched, &apart.store_files());
-            self.seen = Some(attempt.seen);
-            self.settle(&old, attempt).await;
-        }
-    }
-
-    /// Take up what was built, or say why not.
-    async fn settle(&self, old: &Snapshot, attempt: Rebuilt) {
-        let mut listeners = self.listeners.lock().await;
-        let ready = match attempt.built {
-            Ok((snapshot, notes)) => match listeners.bind(snapshot.config.listen).await {
-                Ok(bound) => Ok((snapshot, notes, bound)),
-                Err(error) => Err(vec![unbound(&snapshot.config, &error)]),
-            },
-            Err(diagnostics) => Err(diagnostics),
-        };
-        match ready {
-            Ok((snapshot, notes, bound)) => {
-                log_diagnostics(&notes);
-                let (generation, changes) = (snapshot.generation, changes::between(old, &snapshot));
-                tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
-                old.tally.reload("good");
-                self.current.swap(snapshot);
-                if let Some(bound) = bound {
-                    listeners.serve(bound).await;
-                }
-                self.report.send_modify(|state| {
-                    *state = ReloadState {
-                        generation,
-                        digest: attempt.digest,
-                        loaded: SystemTime::now(),
-                        changes,
-                        refused: Vec::new(),
-                        last_refusal: state.last_refusal.take(),
-                    };
-                });
-            }
-            Err(diagnostics) => {
-                log_diagnostics(&diagnostics);
-                tracing::error!("The change was refused; what ran before runs on.");
-                old.tally.reload("refused");
-                let refused: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
-                self.report.send_modify(|state| {
-                    state.refused.clone_from(&refused);
-                    state.last_refusal = Some(Refusal {
-                        time: SystemTime::now(),
-                        findings: refused,
-                    });
-                });
-            }
-        }
-    }
-}
-
-/// What a look at changed files came to.
-struct Rebuilt {
-    seen: u64,
-    digest: Option<String>,
-    watched: Vec<PathBuf>,
-    built: Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>,
-}
-
-/// Build anew if the files are not as `seen`; none if they are.
-fn rebuild((builder, old, seen): &(Builder, Arc<Snapshot>, Option<u64>)) -> Option<Rebuilt> {
-    let watched = builder.watched(old);
-    let mut now = fingerprint(&watched);
-    if Some(now) == *seen {
-        return None;
-    }
-    let mut built = builder.build(Some(old));
-    for _ in 0..REBUILDS_MAX {
-        // Files that changed while they were read may have been read by halves.
-        let after = fingerprint(&watched);
-        if after == now {
-            break;
-        }
-        now = after;
-        built = builder.build(Some(old));
-    }
-    let watched = built
-        .as_ref()
-        .map_or(watched, |(snapshot, _)| builder.watched(snapshot));
-    Some(Rebuilt {
-        seen: fingerprint(&watched),
-        digest: builder.digest(),
-        watched,
-        built,
-    })
 }
 
 fn describe(snapshot: &Snapshot) -> Vec<String> {

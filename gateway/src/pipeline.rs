@@ -847,7 +847,8 @@ impl<'w> Attempt<'w> {
                 body.extend_from_slice(&chunk);
             }
         };
-        let ms = ERROR_BODY_MS.min(self.world.config.limits.idle_timeout_ms);
+        let patience = self.world.config.patience(self.target.upstream);
+        let ms = ERROR_BODY_MS.min(patience.idle_ms);
         // What came by then has to do: the status says most.
         let _ = tokio::time::timeout(Duration::from_millis(ms), whole).await;
         let error = codecs::decode_error(self.upstream.dialect, reply.status, &body);

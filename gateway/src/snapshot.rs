@@ -1,5 +1,6 @@
 //! The immutable world that one call sees.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -57,6 +58,8 @@ pub struct ReloadState {
     pub refused: Vec<String>,
     /// The last change that was refused, even if another was taken up since.
     pub last_refusal: Option<Refusal>,
+    /// Files that changed and whose writers have them open: they are waited for.
+    pub being_written: Vec<PathBuf>,
 }
 
 impl ReloadState {
@@ -69,6 +72,7 @@ impl ReloadState {
             changes: Vec::new(),
             refused: Vec::new(),
             last_refusal: None,
+            being_written: Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Files change while calls run.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::json;
@@ -206,6 +207,89 @@ async fn every_way_to_save_a_file_works() {
         "{:?}",
         state.changes
     );
+}
+
+/// As far as the system tells that a writer has a file open.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_is_being_written_is_waited_for() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let keys = "keys: [{ name: ann, key: sk-ann }]\nkeys_file: keys.yaml\ninclude: [more.yaml]\n";
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let path = folder.path().to_owned();
+    std::fs::create_dir(path.join("hooks")).expect("a folder");
+    let component = std::fs::read(GUEST_CAP_TO_SEVEN).expect("it was built");
+    for (name, text) in [
+        ("sluice.yaml", upstream.config(keys)),
+        ("more.yaml", "models: { n: { upstream: up } }\n".to_owned()),
+        ("keys.yaml", "- { name: bob, key: sk-bob }\n".to_owned()),
+    ] {
+        std::fs::write(path.join(name), text).expect("a write");
+    }
+    let mut gateway = TestGateway::in_folder(folder, "sluice.yaml")
+        .await
+        .expect("it starts");
+
+    // Of each but the last the first half is sound by itself.
+    let halves = [upstream.config(""), format!("{keys}default: m\n")];
+    let files: [(&str, &[u8], &[u8]); 4] = [
+        ("sluice.yaml", halves[0].as_bytes(), halves[1].as_bytes()),
+        (
+            "more.yaml",
+            b"models:\n",
+            b"  n: { upstream: up }\n  o: n\n",
+        ),
+        (
+            "keys.yaml",
+            b"- { name: eve, key: sk-eve }\n",
+            b"- { name: bob, key: sk-bob }\n",
+        ),
+        ("hooks/cap.wasm", &component[..8], &component[8..]),
+    ];
+    for (at, (name, first, second)) in files.into_iter().enumerate() {
+        let file = path.join(name);
+        let mut writer = std::fs::File::create(&file).expect("it can be opened");
+        let state = gateway
+            .waits(|_| writer.write_all(first).expect("a write"))
+            .await;
+        assert_eq!(state.being_written, [file], "{name}");
+        assert_eq!(state.generation, 1 + at as u64, "{name}");
+        let state = gateway
+            .reload(|_| {
+                writer.write_all(second).expect("a write");
+                drop(writer);
+            })
+            .await;
+        assert_eq!(
+            state.generation,
+            2 + at as u64,
+            "{name}: {:?}",
+            state.refused
+        );
+        assert!(!state.changes.is_empty(), "{name}");
+        assert_eq!(gateway.client().ask("m", false).await.status, 401, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_key_goes_only_by_word() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let with = |keys: &str| upstream.config(keys);
+    let mut gateway = TestGateway::start(&with("keys: [sk-one]\n")).await;
+    let write = |text: String| {
+        move |folder: &Path| std::fs::write(folder.join("sluice.yaml"), text).expect("a write")
+    };
+    for without in ["", "keys:\n"] {
+        let state = gateway.reload(write(with(without))).await;
+        assert_eq!(state.generation, 1, "{without}");
+        let said = state.refused.concat();
+        assert!(said.contains("keys: none are left"), "{said}");
+        assert!(said.contains("write `keys: []`"), "{said}");
+        assert_eq!(gateway.client().ask("m", false).await.status, 401);
+    }
+    let state = gateway.reload(write(with("keys: []\n"))).await;
+    assert_eq!((state.generation, state.refused.len()), (2, 0));
+    assert_eq!(gateway.client().ask("m", false).await.status, 200);
 }
 
 /// Kubernetes mounts a config map as `..data -> ..generation`, with each file a

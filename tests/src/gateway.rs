@@ -117,11 +117,28 @@ impl TestGateway {
         self.reloaded().await
     }
 
+    /// Do `change`, and wait until the gateway has seen that somebody is still writing.
+    pub async fn waits(&mut self, change: impl FnOnce(&Path)) -> ReloadState {
+        self.app.reloads.mark_unchanged();
+        change(self.folder.path());
+        self.told(|state| !state.being_written.is_empty()).await
+    }
+
     async fn reloaded(&mut self) -> ReloadState {
-        let changed = tokio::time::timeout(PATIENCE, self.app.reloads.changed()).await;
-        changed
-            .expect("the gateway looks again")
-            .expect("the gateway runs");
-        self.app.reloads.borrow_and_update().clone()
+        self.told(|state| state.being_written.is_empty()).await
+    }
+
+    /// The next state that is one of `those`.
+    async fn told(&mut self, those: impl Fn(&ReloadState) -> bool) -> ReloadState {
+        loop {
+            let changed = tokio::time::timeout(PATIENCE, self.app.reloads.changed()).await;
+            changed
+                .expect("the gateway looks again")
+                .expect("the gateway runs");
+            let state = self.app.reloads.borrow_and_update().clone();
+            if those(&state) {
+                return state;
+            }
+        }
     }
 }

@@ -174,6 +174,11 @@ impl Document {
         self.find(Severity::Error, path, message.to_owned(), None);
     }
 
+    /// Report that it works, but not as it seems.
+    pub(super) fn warn(&self, path: &str, message: String, help: Option<String>) {
+        self.find(Severity::Warning, path, message, help);
+    }
+
     /// The same of a value that got no further than its file.
     pub(super) fn error_in(&self, file: usize, line: Option<usize>, path: &str, message: String) {
         self.findings.borrow_mut().push(Diagnostic {

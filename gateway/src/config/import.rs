@@ -218,7 +218,7 @@ fn variable_of(name: &str) -> String {
 }
 
 /// Whether a header of this name may hold a secret.
-fn is_credential(name: &str) -> bool {
+pub(super) fn is_credential(name: &str) -> bool {
     const PARTS: [&str; 5] = ["auth", "cookie", "key", "secret", "token"];
     PARTS.iter().any(|part| name.contains(part))
 }

@@ -32,6 +32,8 @@ pub struct Keys {
     list: Vec<Arc<Client>>,
     /// Nobody may without a key, even if there is none.
     is_demanded: bool,
+    /// The file itself says that there are none, rather than nothing of them.
+    is_empty_by_word: bool,
 }
 
 impl Keys {
@@ -40,12 +42,18 @@ impl Keys {
         Self {
             list: vec![Arc::new(Client::plain(key))],
             is_demanded: true,
+            is_empty_by_word: false,
         }
     }
 
     /// Whether anybody may ask, without a key.
     pub fn is_open(&self) -> bool {
         !self.is_demanded
+    }
+
+    /// Whether anybody may, and the file says so: `keys: []`.
+    pub fn is_open_by_word(&self) -> bool {
+        self.is_open() && self.is_empty_by_word
     }
 
     /// The clients, in the order of the file.
@@ -293,8 +301,10 @@ pub(super) fn read(own: Option<&Node<'_>>, beside: Option<&Node<'_>>) -> Keys {
         }
         list.push(Arc::new(client));
     }
+    let is_empty = |own: &Node<'_>| own.value().as_sequence().is_some_and(Vec::is_empty);
     Keys {
         is_demanded: !list.is_empty() || beside.is_some(),
+        is_empty_by_word: own.is_some_and(is_empty),
         list,
     }
 }

@@ -41,7 +41,7 @@ pub use prices::{Price, Prices};
 pub use schema::schema;
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -177,6 +177,7 @@ fn parse(
         true => litellm::read(&document.root(), &around).0,
         false => native::read(&document.root(), &around),
     };
+    warn_of_keyless(&document, &config.upstreams, &catalogue);
     let hooks = Hooks {
         lock: folder.map(|folder| folder.join(HOOK_LOCK)),
         ..config.hooks
@@ -200,6 +201,44 @@ fn parse(
             diagnostics,
         }),
     }
+}
+
+/// Say which vendors are asked without a key, which they refuse.
+fn warn_of_keyless(document: &Document, upstreams: &[Upstream], catalogue: &Catalogue) {
+    for upstream in upstreams {
+        let row = catalogue.row(&upstream.provider);
+        let variable = row.and_then(|row| row.key_variable.as_deref());
+        let has_credential = !upstream.api_keys.is_empty()
+            || upstream
+                .headers
+                .iter()
+                .any(|(name, _)| import::is_credential(name));
+        let Some(variable) = variable.filter(|_| !has_credential) else {
+            continue;
+        };
+        // A server on this machine that speaks as the vendor does needs none.
+        if !is_on_loopback(&upstream.base_url) {
+            let Upstream { name, provider, .. } = upstream;
+            // LiteLLM's file has no upstreams that could be pointed at.
+            let path = match litellm::is_one(&document.root()) {
+                true => String::new(),
+                false => format!("upstreams.{name}"),
+            };
+            document.warn(
+                &path,
+                format!("`{variable}` is not set, so `{provider}` is asked without a key"),
+                Some("set it, or write `api_key:`".into()),
+            );
+        }
+    }
+}
+
+/// Whether it is on this machine for sure.
+fn is_on_loopback(base_url: &str) -> bool {
+    let url = base_url.parse::<http::Uri>().ok();
+    let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The catalogue, with the operator's own rows over it if the file names some,
@@ -340,19 +379,33 @@ impl Config {
         stores.into_iter().filter_map(KvStore::path).collect()
     }
 
-    /// What is wrong with listening where it says: others reach the gateway and
-    /// need no key.
+    /// What is wrong with listening where it says: others reach it and need no key.
     pub fn exposure(&self) -> Option<Diagnostic> {
-        (self.keys.is_open() && !self.listen.ip().is_loopback()).then(|| Diagnostic {
+        let address = self.listen;
+        let is_exposed = self.keys.is_open() && !address.ip().is_loopback();
+        is_exposed.then(|| Diagnostic {
             severity: Severity::Error,
             file: "listen".into(),
             line: None,
             path: String::new(),
             message: format!(
-                "`{}` can be reached from other machines, and no keys are configured",
-                self.listen
+                "`{address}` can be reached from other machines, and no keys are configured"
             ),
             help: Some("add `keys:`, or listen on 127.0.0.1".into()),
+        })
+    }
+
+    /// What is wrong with taking this up while `old` runs: nobody would need a key any
+    /// more, and the file does not say that this is meant.
+    pub fn opening(&self, old: &Self) -> Option<Diagnostic> {
+        let opens = self.keys.is_open() && !old.keys.is_open();
+        (opens && !self.keys.is_open_by_word()).then(|| Diagnostic {
+            severity: Severity::Error,
+            file: "keys".into(),
+            line: None,
+            path: String::new(),
+            message: "none are left, and anyone on this machine could ask without one".into(),
+            help: Some("if that is meant, write `keys: []`, or start the gateway anew".into()),
         })
     }
 }

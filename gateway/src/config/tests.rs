@@ -164,7 +164,7 @@ fn an_accent_is_that_of_its_dialect() {
         Accent::of(Dialect::AnthropicMessages)
     );
     check_with_models(
-        "upstreams: { u: { provider: anthropic, accent: { mid_sytem: fold, betas: 1 } } }",
+        "upstreams: { u: { provider: anthropic, api_key: k, accent: { mid_sytem: fold, betas: 1 } } }",
         &[
             "f.yaml:1: upstreams.u.accent.mid_sytem: no setting named `mid_sytem`; did you mean `mid_system`?",
             "f.yaml:1: upstreams.u.accent.betas: invalid type: integer `1`, expected a boolean",
@@ -392,11 +392,76 @@ fn a_store_has_what_it_needs_and_nothing_else() {
 }
 
 #[test]
+fn a_vendor_without_a_key_is_told() {
+    for (upstream, expected) in [
+        (
+            "provider: groq",
+            Some("`GROQ_API_KEY` is not set, so `groq` is asked without a key"),
+        ),
+        (
+            "provider: groq, base_url: \"https://eu.example/v1\"",
+            Some("`GROQ_API_KEY` is not set, so `groq` is asked without a key"),
+        ),
+        (
+            "provider: groq, base_url: \"http://localhost:8000/v1\"",
+            None,
+        ),
+        ("provider: groq, base_url: \"http://[::1]:8000/v1\"", None),
+        ("provider: groq, api_key: k", None),
+        ("provider: groq, headers: { Authorization: k }", None),
+        // Its variable is set.
+        ("provider: deepseek", None),
+        ("base_url: \"http://10.0.0.1/v1\"", None),
+    ] {
+        let told = expected.map(|expected| {
+            format!("f.yaml:1: upstreams.u: {expected}; set it, or write `api_key:`")
+        });
+        let told: Vec<_> = told.iter().map(String::as_str).collect();
+        check_with_models(&format!("upstreams: {{ u: {{ {upstream} }} }}"), &told);
+    }
+    let deployment = "model_list: [{ model_name: m, litellm_params: { model: groq/m } }]";
+    let found = loaded(deployment).unwrap().diagnostics;
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(
+        found.concat().contains("`GROQ_API_KEY` is not set"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn others_reach_it_only_with_keys() {
-    let exposed = |text: &str| loaded(text).unwrap().config.exposure().is_some();
-    assert!(exposed("listen: 0.0.0.0:1\nmodels: {}"));
-    assert!(!exposed("listen: 0.0.0.0:1\nkeys: [a]\nmodels: {}"));
-    assert!(!exposed("listen: 127.0.0.1:1\nmodels: {}"));
+    for (text, expected) in [
+        ("listen: 0.0.0.0:1\nmodels: {}", true),
+        ("listen: 0.0.0.0:1\nkeys: [a]\nmodels: {}", false),
+        ("listen: 127.0.0.1:1\nmodels: {}", false),
+    ] {
+        let config = loaded(text).unwrap().config;
+        assert_eq!(config.exposure().is_some(), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_last_key_goes_by_word_alone() {
+    let config = |keys: &str| loaded(&format!("{keys}\nmodels: {{}}")).unwrap().config;
+    let master = loaded("model_list: []\ngeneral_settings: { master_key: sk-m }").unwrap();
+    for (old, new, refused) in [
+        (config("keys: [a]"), config(""), true),
+        (config("keys: [a]"), config("keys:"), true),
+        (config("keys: [a]"), config("keys: []"), false),
+        (config("keys: [a]"), config("keys: [b]"), false),
+        (config("keys: []"), config(""), false),
+        (config(""), config(""), false),
+        (master.config, config(""), true),
+    ] {
+        let opening = new.opening(&old);
+        assert_eq!(
+            opening.is_some(),
+            refused,
+            "{:?} to {:?}",
+            old.keys,
+            new.keys
+        );
+    }
 }
 
 #[test]
@@ -660,6 +725,7 @@ model_list:
     litellm_params: { model: bedrock/x }
 ",
         &[
+            "f.yaml:1: `AZURE_OPENAI_API_KEY` is not set, so `azure` is asked without a key; set it, or write `api_key:`",
             "f.yaml:3: model_list[0].litellm_params.model: no `api_base`, and this provider has none by default",
             "f.yaml:5: model_list[1].litellm_params.tenant_id: `tenant_id` cannot work: Sluice fetches no tokens from Entra; give it an `api_key`",
             "f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",

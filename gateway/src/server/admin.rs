@@ -1,5 +1,6 @@
 //! `GET /admin/...`: what the gateway is doing, for its operator.
 
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use axum::Json;
@@ -18,6 +19,7 @@ pub(super) struct ConfigReport {
     loaded: String,
     changes: Vec<String>,
     last_refusal: Option<RefusalReport>,
+    being_written: Vec<PathBuf>,
 }
 
 /// A change that was refused.
@@ -44,6 +46,7 @@ pub(super) async fn config(State(state): State<super::State>) -> Json<ConfigRepo
         loaded: httpdate::fmt_http_date(reloads.loaded),
         changes: reloads.changes,
         last_refusal: refusal,
+        being_written: reloads.being_written,
     })
 }
 
