@@ -25,6 +25,8 @@ mod metrics;
 mod reload;
 mod requests;
 mod routing;
+#[cfg(feature = "server-tests")]
+mod servers;
 mod sessions;
 mod shadow;
 mod stages;
