@@ -26,6 +26,8 @@ mod metrics;
 mod reload;
 mod requests;
 mod routing;
+#[cfg(feature = "server-tests")]
+mod servers;
 mod sessions;
 mod shadow;
 mod stages;

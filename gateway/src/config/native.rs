@@ -176,13 +176,23 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
     let keys = keys::read(members.get("keys"), around.keys);
     let prices = members.get("prices").map(prices::read).unwrap_or_default();
     warn_of_unpriced(root, &keys, &models, &prices, &names);
+    let state = state(members.get("state"), &keys, around.folder);
+    let hooks = hooks(members.get("hooks"), &names, around.folder);
+    if let Some(path) = state.store.path()
+        && hooks.kv.store.path() == Some(path)
+    {
+        let node = members.get("state").unwrap_or(root);
+        let help = "name another `path`: what hooks fill must not stop the gateway's counting";
+        let message = format!("`state` and `hooks.kv` have one file, `{}`", path.display());
+        node.error(message, Some(help.into()));
+    }
     Config {
         listen: members
             .get("listen")
             .and_then(listen)
             .unwrap_or(super::LISTEN),
         listen_place: members.get("listen").map(Node::place),
-        state: state(members.get("state"), &keys, around.folder),
+        state,
         keys,
         keys_file: None,
         prices,
@@ -193,7 +203,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
             .unwrap_or_default(),
         upstreams,
         models,
-        hooks: hooks(members.get("hooks"), &names, around.folder),
+        hooks,
         providers: None,
         drain: members.get("drain").map(drain).unwrap_or_default(),
     }

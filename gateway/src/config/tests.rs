@@ -537,6 +537,28 @@ fn state_lasts_where_budgets_are() {
 }
 
 #[test]
+fn hooks_have_no_file_of_the_gateway_s_own() {
+    let said = |file: &str| {
+        format!(
+            "`state` and `hooks.kv` have one file, `/etc/sluice/{file}`; name another `path`: what hooks fill must not stop the gateway's counting"
+        )
+    };
+    check_with_models(
+        "state: { store: disk, path: a.redb }\nhooks: { kv: { store: disk, path: a.redb } }",
+        &[&format!("f.yaml:1: state: {}", said("a.redb"))],
+    );
+    let budget = "keys: [ { name: a, key: k, budget: { tokens: 1, per: day } } ]";
+    check_with_models(
+        &format!("{budget}\nhooks: {{ kv: {{ store: disk, path: sluice-state.redb }} }}"),
+        &[&format!("f.yaml:1: {}", said("sluice-state.redb"))],
+    );
+    check_with_models(
+        "hooks: { kv: { store: disk, path: sluice-state.redb } }",
+        &[],
+    );
+}
+
+#[test]
 fn mistakes_in_keys_are_told_at_their_line() {
     check_with_models(
         "\

@@ -362,7 +362,9 @@ fn open(path: &Path) -> Result<Database, String> {
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(FileBackend::new(file).map_err(|error| error.to_string())?)
         .map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => "another process has it open".to_owned(),
+            DatabaseError::DatabaseAlreadyOpen => {
+                "it is open already, in this process or another".to_owned()
+            }
             error => error.to_string(),
         })?;
     // So that reading finds them from the beginning on.

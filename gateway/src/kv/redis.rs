@@ -224,7 +224,7 @@ impl Line {
         let connected = tokio::time::timeout(CONNECT + ANSWER, connecting).await;
         let why = match connected {
             Ok(Ok(connection)) => {
-                tracing::info!("Connected to the store of hooks.");
+                tracing::info!("Connected to the store's server.");
                 let made = fastrand::u64(..);
                 *state = State::Up(connection.clone(), made);
                 return Ok((connection, made));
@@ -235,7 +235,7 @@ impl Line {
         if matches!(*state, State::Down { since: None }) {
             tracing::warn!(
                 why,
-                "The store of hooks cannot be reached; it is tried again."
+                "The store's server cannot be reached; it is tried again."
             );
         }
         *state = State::Down {
@@ -248,7 +248,7 @@ impl Line {
     async fn lost(&self, made: u64) {
         let mut state = self.state.lock().await;
         if matches!(*state, State::Up(_, now) if now == made) {
-            tracing::warn!("The connection to the store of hooks is lost.");
+            tracing::warn!("The connection to the store's server is lost.");
             *state = State::Down { since: None };
         }
     }

@@ -148,7 +148,7 @@ async fn disk_keeps_what_it_answered() {
     let store = disk(&path, 4 << 20);
     check_store(&store).await;
     let twice = File::open(&path).err().unwrap_or_default();
-    assert!(twice.contains("another process has it open"), "{twice}");
+    assert!(twice.contains("it is open already"), "{twice}");
     drop(store);
 
     let store = disk(&path, 4 << 20);
