@@ -101,7 +101,7 @@ mod tests {
     fn nothing_is_overwritten_and_no_key_is_shown() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.yaml");
-        let text = "model_list:\n- { model_name: m, litellm_params: { model: deepseek/m, api_key: sk-literal, rpm: 1, top_p: 1 } }\n";
+        let text = "model_list:\n- { model_name: m, litellm_params: { model: deepseek/m, api_key: sk-literal, rpm: 1, n: 2 } }\n";
         std::fs::write(&file, text).expect("a file");
         let arguments = Arguments {
             from: From::Litellm,
@@ -110,7 +110,7 @@ mod tests {
         };
         let imported = config::import(Format::LiteLlm, &arguments.file).expect("a sound file");
         let report = report(&imported);
-        assert!(report.contains("`top_p` has no effect"), "{report}");
+        assert!(report.contains("`n` has no effect"), "{report}");
         assert!(
             report.contains("upstreams.deepseek: set `DEEPSEEK_API_KEY` to its key"),
             "{report}"
