@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::accounts::Accounts;
 use crate::closing::{Closing, Phase};
 use crate::config::watch::{Fingerprints, Pace, Rest, Watcher, Writers};
-use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
+use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity, State};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine};
 use crate::kv::Stores;
@@ -299,7 +299,7 @@ impl Builder {
         }
         let state = &config.state;
         let store = self.stores.open(&state.store);
-        let store = store.map_err(|why| vec![unplaced(&state.place, why)])?;
+        let store = store.map_err(|why| vec![no_store(state, why)])?;
         let metrics = self.engine.services.metrics.clone();
         Ok(Accounts::new(store, state.on_failure, metrics))
     }
@@ -389,6 +389,14 @@ fn unbound(config: &Config, error: &std::io::Error) -> Diagnostic {
             place,
             format!("cannot listen on `{}`: {error}", config.listen),
         )
+    }
+}
+
+fn no_store(state: &State, why: String) -> Diagnostic {
+    let help = "name a folder that can be written in `SLUICE_STATE`, or a file in `state.path`";
+    Diagnostic {
+        help: state.store.path().map(|_| help.into()),
+        ..unplaced(&state.place, why)
     }
 }
 

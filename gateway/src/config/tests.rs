@@ -559,6 +559,30 @@ fn hooks_have_no_file_of_the_gateway_s_own() {
 }
 
 #[test]
+fn stores_lie_beside_the_file_or_where_the_service_says() {
+    let text = "\
+keys: [ { name: a, key: k, budget: { tokens: 1, per: day } } ]
+hooks: { kv: { store: disk, path: own.redb } }
+models: {}
+";
+    for (folder, expected) in [
+        (None, "/etc/sluice"),
+        (Some(""), "/etc/sluice"),
+        (Some("/var/lib/sluice"), "/var/lib/sluice"),
+    ] {
+        let environment = |name: &str| match name {
+            "SLUICE_STATE" => folder.map(str::to_owned),
+            _ => None,
+        };
+        let loaded = parse("f.yaml", text, Some(Path::new("/etc/sluice")), &environment);
+        let config = loaded.unwrap().config;
+        let files = config.store_files();
+        let expected = ["own.redb", "sluice-state.redb"].map(|name| Path::new(expected).join(name));
+        assert_eq!(files, expected, "{folder:?}");
+    }
+}
+
+#[test]
 fn mistakes_in_keys_are_told_at_their_line() {
     check_with_models(
         "\
