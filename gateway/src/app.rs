@@ -431,11 +431,12 @@ async fn on_thread<T: Send + 'static, R: Send + 'static>(
 pub fn check(source: Source, overrides: Overrides) -> Result<Vec<String>, StartError> {
     let builder = Builder::uncalled(source, overrides)?;
     let (snapshot, notes) = builder.build(None).map_err(StartError::Wrong)?;
+    let verdict = match notes.as_slice() {
+        [] => "No mistakes.".to_owned(),
+        notes => format!("No mistakes; {}.", config::counted(notes)),
+    };
     let notes = notes.iter().map(ToString::to_string);
-    Ok(notes
-        .chain(describe(&snapshot))
-        .chain(["No mistakes.".to_owned()])
-        .collect())
+    Ok(notes.chain(describe(&snapshot)).chain([verdict]).collect())
 }
 
 /// Whether the lock file of hooks counts.
@@ -491,18 +492,18 @@ fn describe(snapshot: &Snapshot) -> Vec<String> {
 
 fn log_diagnostics(diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
+        let statement = diagnostic.statement();
         match diagnostic.severity {
-            Severity::Error => tracing::error!("{diagnostic}"),
-            Severity::Warning => tracing::warn!("{diagnostic}"),
-            Severity::Note => tracing::info!("{diagnostic}"),
+            Severity::Error => tracing::error!("{statement}"),
+            Severity::Warning => tracing::warn!("{statement}"),
+            Severity::Note => tracing::info!("{statement}"),
         }
     }
 }
 
+/// A line each, and how many there are.
 fn list(diagnostics: &[Diagnostic]) -> String {
-    diagnostics
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let lines = diagnostics.iter().map(ToString::to_string);
+    let lines: Vec<_> = lines.chain([config::counted(diagnostics)]).collect();
+    lines.join("\n")
 }
