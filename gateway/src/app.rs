@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::accounts::Accounts;
 use crate::closing::{Closing, Phase};
 use crate::config::watch::{Fingerprints, Pace, Rest, Watcher, Writers};
-use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity};
+use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity, State};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine};
 use crate::kv::Stores;
@@ -299,7 +299,7 @@ impl Builder {
         }
         let state = &config.state;
         let store = self.stores.open(&state.store);
-        let store = store.map_err(|why| vec![unplaced(&state.place, why)])?;
+        let store = store.map_err(|why| vec![no_store(state, why)])?;
         let metrics = self.engine.services.metrics.clone();
         Ok(Accounts::new(store, state.on_failure, metrics))
     }
@@ -392,6 +392,14 @@ fn unbound(config: &Config, error: &std::io::Error) -> Diagnostic {
     }
 }
 
+fn no_store(state: &State, why: String) -> Diagnostic {
+    let help = "name a folder that can be written in `SLUICE_STATE`, or a file in `state.path`";
+    Diagnostic {
+        help: state.store.path().map(|_| help.into()),
+        ..unplaced(&state.place, why)
+    }
+}
+
 /// An error that no line of a file is to blame for.
 fn unplaced(what: &str, message: String) -> Diagnostic {
     Diagnostic {
@@ -423,11 +431,12 @@ async fn on_thread<T: Send + 'static, R: Send + 'static>(
 pub fn check(source: Source, overrides: Overrides) -> Result<Vec<String>, StartError> {
     let builder = Builder::uncalled(source, overrides)?;
     let (snapshot, notes) = builder.build(None).map_err(StartError::Wrong)?;
+    let verdict = match notes.as_slice() {
+        [] => "No mistakes.".to_owned(),
+        notes => format!("No mistakes; {}.", config::counted(notes)),
+    };
     let notes = notes.iter().map(ToString::to_string);
-    Ok(notes
-        .chain(describe(&snapshot))
-        .chain(["No mistakes.".to_owned()])
-        .collect())
+    Ok(notes.chain(describe(&snapshot)).chain([verdict]).collect())
 }
 
 /// Whether the lock file of hooks counts.
@@ -483,18 +492,18 @@ fn describe(snapshot: &Snapshot) -> Vec<String> {
 
 fn log_diagnostics(diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
+        let statement = diagnostic.statement();
         match diagnostic.severity {
-            Severity::Error => tracing::error!("{diagnostic}"),
-            Severity::Warning => tracing::warn!("{diagnostic}"),
-            Severity::Note => tracing::info!("{diagnostic}"),
+            Severity::Error => tracing::error!("{statement}"),
+            Severity::Warning => tracing::warn!("{statement}"),
+            Severity::Note => tracing::info!("{statement}"),
         }
     }
 }
 
+/// A line each, and how many there are.
 fn list(diagnostics: &[Diagnostic]) -> String {
-    diagnostics
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let lines = diagnostics.iter().map(ToString::to_string);
+    let lines: Vec<_> = lines.chain([config::counted(diagnostics)]).collect();
+    lines.join("\n")
 }

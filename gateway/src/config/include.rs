@@ -269,12 +269,12 @@ mod tests {
         assert_eq!(
             found,
             [
-                "sluice.yaml:1: include[2]: `gone.yaml`: cannot be read: No such file or directory (os error 2)",
-                "a.yaml:2: upstreams.u: no `base_url`, and provider `openai-compatible` has none by default; add the URL that `/chat/completions` is appended to",
-                "a.yaml:3: upstreams.u.bse_url: no setting named `bse_url`; did you mean `base_url`?",
-                "a.yaml:6: hooks.chain[1].mode: `z` is not one of `act`, `shadow`",
-                "b.yaml:3: models.m: stands in `sluice.yaml:3` already",
-                "b.yaml:4: upstreams.u: stands in `a.yaml:2` already",
+                "error: sluice.yaml:1: include[2]: `gone.yaml`: cannot be read: No such file or directory (os error 2)",
+                "error: a.yaml:2: upstreams.u: no `base_url`, and provider `openai-compatible` has none by default; add the URL that `/chat/completions` is appended to",
+                "error: a.yaml:3: upstreams.u.bse_url: no setting named `bse_url`; did you mean `base_url`?",
+                "error: a.yaml:6: hooks.chain[1].mode: `z` is not one of `act`, `shadow`",
+                "error: b.yaml:3: models.m: stands in `sluice.yaml:3` already",
+                "error: b.yaml:4: upstreams.u: stands in `a.yaml:2` already",
             ]
         );
         let found = loaded(&[
@@ -286,8 +286,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "sluice.yaml:1: include[0]: `a.yaml`: an included file includes no others",
-                "sluice.yaml:1: include[1]: `b.yaml`: expected a mapping",
+                "error: sluice.yaml:1: include[0]: `a.yaml`: an included file includes no others",
+                "error: sluice.yaml:1: include[1]: `b.yaml`: expected a mapping",
             ]
         );
     }

@@ -59,7 +59,7 @@ fn read(text: &str) -> Result<(Vec<String>, Vec<usize>), String> {
     }
     // Keys that are in variables need not be there to be told apart.
     let any = |_: &str| Some("any".to_owned());
-    let mut document = Document::read("keys", text, None).map_err(|error| error.to_string())?;
+    let mut document = Document::read("keys", text, None).map_err(|error| error.statement())?;
     document.resolve(&any);
     let items = document.root().list();
     let lines = items.iter().filter_map(|item| item.line()).collect();
@@ -70,7 +70,7 @@ fn read(text: &str) -> Result<(Vec<String>, Vec<usize>), String> {
     let names = names.collect();
     drop(items);
     match document.into_findings().first() {
-        Some(finding) => Err(finding.to_string()),
+        Some(finding) => Err(finding.statement()),
         None => Ok((names, lines)),
     }
 }

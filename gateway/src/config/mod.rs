@@ -30,6 +30,7 @@ pub mod watch;
 mod write;
 
 pub use attempts::{Act, Attempts, Failure, Policy, Then};
+pub(crate) use diagnostic::counted;
 pub use diagnostic::{Diagnostic, Severity};
 pub use hosts::HostGrant;
 pub use import::{Format, Imported, MovedKey, import};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::accent;
 use super::attempts;
@@ -153,6 +153,19 @@ pub(super) struct Surroundings<'s> {
     pub(super) folder: Option<&'s Path>,
 }
 
+/// The variable that names the folder of stores: where the configuration lies, a service
+/// may not be allowed to write.
+const STATE_VARIABLE: &str = "SLUICE_STATE";
+
+impl Surroundings<'_> {
+    /// Where stores on disk lie, unless their path is absolute.
+    fn store_folder(&self) -> PathBuf {
+        let named = (self.environment)(STATE_VARIABLE).filter(|folder| !folder.is_empty());
+        let beside = || self.folder.unwrap_or(Path::new("")).to_owned();
+        named.map_or_else(beside, PathBuf::from)
+    }
+}
+
 /// Read the whole file. What is wrong is reported at its node, and left out of
 /// the result, which is then not to be used.
 pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
@@ -176,8 +189,8 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
     let keys = keys::read(members.get("keys"), around.keys);
     let prices = members.get("prices").map(prices::read).unwrap_or_default();
     warn_of_unpriced(root, &keys, &models, &prices, &names);
-    let state = state(members.get("state"), &keys, around.folder);
-    let hooks = hooks(members.get("hooks"), &names, around.folder);
+    let state = state(members.get("state"), &keys, around);
+    let hooks = hooks(members.get("hooks"), &names, around);
     if let Some(path) = state.store.path()
         && hooks.kv.store.path() == Some(path)
     {
@@ -479,7 +492,7 @@ pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
 /// The chain when the file says nothing: what makes answers complete.
 const DEFAULT_CHAIN: [&str; 1] = ["inject-usage"];
 
-fn hooks(node: Option<&Node<'_>>, upstreams: &[String], base: Option<&Path>) -> Hooks {
+fn hooks(node: Option<&Node<'_>>, upstreams: &[String], around: &Surroundings<'_>) -> Hooks {
     let members = node
         .map(|node| node.object(&settings::HOOKS))
         .unwrap_or_default();
@@ -495,9 +508,9 @@ fn hooks(node: Option<&Node<'_>>, upstreams: &[String], base: Option<&Path>) -> 
             .collect(),
         None => default_chain(),
     };
-    let kv = members.get("kv").map(|node| kv(node, base));
+    let kv = members.get("kv").map(|node| kv(node, around));
     Hooks {
-        folder: base.map(|base| base.join(folder)),
+        folder: around.folder.map(|base| base.join(folder)),
         chain,
         kv: kv.unwrap_or_default(),
         lock: None,
@@ -513,9 +526,9 @@ const STATE_FILE: &str = "sluice-state.redb";
 /// What a store on disk holds when nothing is said: disks are larger than memories.
 const KV_DISK_BYTES_MAX: u64 = 1 << 30;
 
-fn kv(node: &Node<'_>, base: Option<&Path>) -> Kv {
+fn kv(node: &Node<'_>, around: &Surroundings<'_>) -> Kv {
     let members = node.object(&settings::KV);
-    let file = base.unwrap_or(Path::new("")).join(KV_FILE);
+    let file = around.store_folder().join(KV_FILE);
     Kv {
         store: store(node, &members, Kind::Memory, &file),
         place: node.place(),
@@ -524,13 +537,13 @@ fn kv(node: &Node<'_>, base: Option<&Path>) -> Kv {
 
 /// Where the gateway keeps its own counts: on disk if some are to last, and if there
 /// is a folder for it.
-fn state(node: Option<&Node<'_>>, keys: &Keys, base: Option<&Path>) -> State {
+fn state(node: Option<&Node<'_>>, keys: &Keys, around: &Surroundings<'_>) -> State {
     let has_budgets = keys.list().iter().any(|client| client.budget.is_some());
-    let kind = match has_budgets && base.is_some() {
+    let kind = match has_budgets && around.folder.is_some() {
         true => Kind::Disk,
         false => Kind::Memory,
     };
-    let file = base.unwrap_or(Path::new("")).join(STATE_FILE);
+    let file = around.store_folder().join(STATE_FILE);
     let Some(node) = node else {
         let place = "state";
         return State {

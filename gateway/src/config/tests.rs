@@ -60,24 +60,24 @@ hooks:
     - { config: {} }
 ",
         &[
-            "f.yaml:1: lisen: no setting named `lisen`; did you mean `listen`?",
-            "f.yaml:2: keys[1]: the environment variable `GONE` is not set; set it, or write `${GONE:-a default}`",
-            "f.yaml:2: keys[0]: expected a key: one line of visible characters",
-            "f.yaml:4: limits.body_bytes_max: expected a whole number from 1, got a string",
-            "f.yaml:5: limits.idle_timeout: no setting named `idle_timeout`; did you mean `idle_timeout_ms`?",
-            "f.yaml:7: upstreams.a.provider: no provider named `opnai`; did you mean `openai`?",
-            "f.yaml:8: upstreams.b: no `base_url`, and provider `openai-compatible` has none by default; add the URL that `/chat/completions` is appended to",
-            "f.yaml:10: upstreams.c.base_url: not an `http://` or `https://` URL",
-            "f.yaml:11: upstreams.c.accent.output_limit: unknown variant `tokens`, expected `max_tokens` or `max_completion_tokens`",
-            "f.yaml:11: upstreams.c.accent.sotp_max: no setting named `sotp_max`; did you mean `stop_max`?",
-            "f.yaml:13: models.m[0].upstream: no upstream named `aa`; did you mean `a`?",
-            "f.yaml:14: models.n: no model named `mm`; did you mean `m`?",
-            "f.yaml:15: models.o: the alias `p` leads back to itself",
-            "f.yaml:16: models.p: the alias `o` leads back to itself",
-            "f.yaml:19: hooks.chain[0].on_failure: `ignore` is not one of `skip`, `refuse`",
-            "f.yaml:19: hooks.chain[0].grants.prompt: `all` is not one of `none`, `read`, `write`",
-            "f.yaml:19: hooks.chain[0].grants.http[1]: not a host; write it as `api.example.com`, `*.example.com` or `10.0.0.5:8200`, without scheme and path",
-            "f.yaml:20: hooks.chain[1]: no `hook`; name a bundled hook, or a file of the folder without `.wasm`",
+            "error: f.yaml:1: lisen: no setting named `lisen`; did you mean `listen`?",
+            "error: f.yaml:2: keys[1]: the environment variable `GONE` is not set; set it, or write `${GONE:-a default}`",
+            "error: f.yaml:2: keys[0]: expected a key: one line of visible characters",
+            "error: f.yaml:4: limits.body_bytes_max: expected a whole number from 1, got a string",
+            "error: f.yaml:5: limits.idle_timeout: no setting named `idle_timeout`; did you mean `idle_timeout_ms`?",
+            "error: f.yaml:7: upstreams.a.provider: no provider named `opnai`; did you mean `openai`?",
+            "error: f.yaml:8: upstreams.b: no `base_url`, and provider `openai-compatible` has none by default; add the URL that `/chat/completions` is appended to",
+            "error: f.yaml:10: upstreams.c.base_url: not an `http://` or `https://` URL",
+            "error: f.yaml:11: upstreams.c.accent.output_limit: unknown variant `tokens`, expected `max_tokens` or `max_completion_tokens`",
+            "error: f.yaml:11: upstreams.c.accent.sotp_max: no setting named `sotp_max`; did you mean `stop_max`?",
+            "error: f.yaml:13: models.m[0].upstream: no upstream named `aa`; did you mean `a`?",
+            "error: f.yaml:14: models.n: no model named `mm`; did you mean `m`?",
+            "error: f.yaml:15: models.o: the alias `p` leads back to itself",
+            "error: f.yaml:16: models.p: the alias `o` leads back to itself",
+            "error: f.yaml:19: hooks.chain[0].on_failure: `ignore` is not one of `skip`, `refuse`",
+            "error: f.yaml:19: hooks.chain[0].grants.prompt: `all` is not one of `none`, `read`, `write`",
+            "error: f.yaml:19: hooks.chain[0].grants.http[1]: not a host; write it as `api.example.com`, `*.example.com` or `10.0.0.5:8200`, without scheme and path",
+            "error: f.yaml:20: hooks.chain[1]: no `hook`; name a bundled hook, or a file of the folder without `.wasm`",
         ],
     );
 }
@@ -87,28 +87,28 @@ fn what_is_no_mapping_or_no_yaml_is_told() {
     check(
         "",
         &[
-            "f.yaml: expected a mapping, got nothing",
-            "f.yaml: no models, so nothing can be asked for; add `models:` with a name and its targets; `config/minimal.yaml` is an example",
+            "error: f.yaml: expected a mapping, got nothing",
+            "error: f.yaml: no models, so nothing can be asked for; add `models:` with a name and its targets; `config/minimal.yaml` is an example",
         ],
     );
     check_with_models(
         "upstreams: [a]",
-        &["f.yaml:1: upstreams: expected a mapping, got a list"],
+        &["error: f.yaml:1: upstreams: expected a mapping, got a list"],
     );
     check_with_models(
         "listen: 4000",
-        &["f.yaml:1: listen: expected a string, got a number"],
+        &["error: f.yaml:1: listen: expected a string, got a number"],
     );
     check_with_models(
         "listen: \"${KEY}\"",
         &[
-            "f.yaml:1: listen: not an address with a port; write it as `127.0.0.1:4000`, or `0.0.0.0:4000` for all interfaces",
+            "error: f.yaml:1: listen: not an address with a port; write it as `127.0.0.1:4000`, or `0.0.0.0:4000` for all interfaces",
         ],
     );
     let found = loaded("models: {a: 1\nb").unwrap_err();
     let said = found[0].to_string();
     assert!(
-        said.starts_with("f.yaml:") && said.contains("not YAML"),
+        said.starts_with("error: f.yaml:") && said.contains("not YAML"),
         "{said}"
     );
     let found = loaded("models: {}\nmodels: {}").unwrap_err();
@@ -136,7 +136,7 @@ fn urls_are_taken_as_people_write_them() {
     check_with_models(
         "upstreams: { u: { base_url: \"http://me:pw@h/v1\" } }",
         &[
-            "f.yaml:1: upstreams.u.base_url: a base URL takes no user, password or query; put the credential into `api_key` or `headers`",
+            "error: f.yaml:1: upstreams.u.base_url: a base URL takes no user, password or query; put the credential into `api_key` or `headers`",
         ],
     );
 }
@@ -166,8 +166,8 @@ fn an_accent_is_that_of_its_dialect() {
     check_with_models(
         "upstreams: { u: { provider: anthropic, api_key: k, accent: { mid_sytem: fold, betas: 1 } } }",
         &[
-            "f.yaml:1: upstreams.u.accent.mid_sytem: no setting named `mid_sytem`; did you mean `mid_system`?",
-            "f.yaml:1: upstreams.u.accent.betas: invalid type: integer `1`, expected a boolean",
+            "error: f.yaml:1: upstreams.u.accent.mid_sytem: no setting named `mid_sytem`; did you mean `mid_system`?",
+            "error: f.yaml:1: upstreams.u.accent.betas: invalid type: integer `1`, expected a boolean",
         ],
     );
 }
@@ -215,9 +215,9 @@ fn stars_must_be_filled() {
     check(
         "upstreams: { u: { base_url: http://h } }\nmodels:\n  m: { upstream: u, model: \"a-*\" }\n  n: []\n  o: { model: x }\n",
         &[
-            "f.yaml:3: models.m: `a-*` has more `*` than the pattern `m` can fill",
-            "f.yaml:4: models.n: no targets; add `{ upstream: ..., model: ... }`",
-            "f.yaml:5: models.o: no `upstream`; name one of `upstreams`",
+            "error: f.yaml:3: models.m: `a-*` has more `*` than the pattern `m` can fill",
+            "error: f.yaml:4: models.n: no targets; add `{ upstream: ..., model: ... }`",
+            "error: f.yaml:5: models.o: no `upstream`; name one of `upstreams`",
         ],
     );
 }
@@ -252,11 +252,11 @@ default: n
 models: { m: { upstream: u } }
 ",
         &[
-            "f.yaml:2: tiers.hiaku: no setting named `hiaku`; did you mean `haiku`?",
-            "f.yaml:2: tiers.sonnet.targets: no targets; add `{ upstream: ..., model: ... }`",
-            "f.yaml:2: tiers.sonnet.context_window: expected a whole number from 1, got a number",
-            "f.yaml:2: tiers.opus: no model named `mm`; did you mean `m`?",
-            "f.yaml:3: default: no model named `n`",
+            "error: f.yaml:2: tiers.hiaku: no setting named `hiaku`; did you mean `haiku`?",
+            "error: f.yaml:2: tiers.sonnet.targets: no targets; add `{ upstream: ..., model: ... }`",
+            "error: f.yaml:2: tiers.sonnet.context_window: expected a whole number from 1, got a number",
+            "error: f.yaml:2: tiers.opus: no model named `mm`; did you mean `m`?",
+            "error: f.yaml:3: default: no model named `n`",
         ],
     );
 }
@@ -304,21 +304,21 @@ models:
   n: [ { upstream: u, weight: 2 } ]
 ",
         &[
-            "f.yaml:1: upstreams.u.api_keys: `api_key` is there as well; put all of them into `api_keys`",
-            "f.yaml:1: upstreams.v.api_keys: no keys; leave it out if there are none",
-            "f.yaml:2: attempts.retires: no setting named `retires`; did you mean `retries`?",
-            "f.yaml:2: attempts.attempts_max: expected a whole number from 1, got a number",
-            "f.yaml:2: attempts.on.600: `600` is no failure; write a status (`429`), a class (`5xx`), `connect`, `timeout`, `overflow` or `content_policy`",
-            "f.yaml:2: attempts.on.4x: `4x` is no failure; write a status (`429`), a class (`5xx`), `connect`, `timeout`, `overflow` or `content_policy`",
-            "f.yaml:2: attempts.on.500: `rety` is not one of `fail`, `next`, `retry`",
-            "f.yaml:2: attempts.on.501: not what can be done about a failure; write `retry`, `next` or `fail`, or `[retry, cool]`",
-            "f.yaml:2: attempts.on.502: expected a list, got a mapping",
-            "f.yaml:2: attempts.on.502: not what can be done about a failure; write `retry`, `next` or `fail`, or `[retry, cool]`",
-            "f.yaml:4: models.m.pick: `random` is not one of `ordered`, `weighted`, `least-busy`, `latency`",
-            "f.yaml:4: models.m.affinity: `user` is not one of `none`, `session`",
-            "f.yaml:4: models.m.fallbacks[0]: no model named `mm`; did you mean `m`?",
-            "f.yaml:4: models.m.on_overflow: expected a list, got a number",
-            "f.yaml:5: models.n: `weight` has no effect on targets that are tried in order; add `pick: weighted` beside `targets`",
+            "error: f.yaml:1: upstreams.u.api_keys: `api_key` is there as well; put all of them into `api_keys`",
+            "error: f.yaml:1: upstreams.v.api_keys: no keys; leave it out if there are none",
+            "error: f.yaml:2: attempts.retires: no setting named `retires`; did you mean `retries`?",
+            "error: f.yaml:2: attempts.attempts_max: expected a whole number from 1, got a number",
+            "error: f.yaml:2: attempts.on.600: `600` is no failure; write a status (`429`), a class (`5xx`), `connect`, `timeout`, `overflow` or `content_policy`",
+            "error: f.yaml:2: attempts.on.4x: `4x` is no failure; write a status (`429`), a class (`5xx`), `connect`, `timeout`, `overflow` or `content_policy`",
+            "error: f.yaml:2: attempts.on.500: `rety` is not one of `fail`, `next`, `retry`",
+            "error: f.yaml:2: attempts.on.501: not what can be done about a failure; write `retry`, `next` or `fail`, or `[retry, cool]`",
+            "error: f.yaml:2: attempts.on.502: expected a list, got a mapping",
+            "error: f.yaml:2: attempts.on.502: not what can be done about a failure; write `retry`, `next` or `fail`, or `[retry, cool]`",
+            "error: f.yaml:4: models.m.pick: `random` is not one of `ordered`, `weighted`, `least-busy`, `latency`",
+            "error: f.yaml:4: models.m.affinity: `user` is not one of `none`, `session`",
+            "error: f.yaml:4: models.m.fallbacks[0]: no model named `mm`; did you mean `m`?",
+            "error: f.yaml:4: models.m.on_overflow: expected a list, got a number",
+            "warning: f.yaml:5: models.n: `weight` has no effect on targets that are tried in order; add `pick: weighted` beside `targets`",
         ],
     );
 }
@@ -361,29 +361,29 @@ fn a_store_has_what_it_needs_and_nothing_else() {
         (
             "{ store: file, pth: x, bytes_max: 0 }",
             &[
-                "f.yaml:1: hooks.kv.pth: no setting named `pth`; did you mean `path`?",
-                "f.yaml:1: hooks.kv.store: `file` is not one of `memory`, `disk`, `redis`",
-                "f.yaml:1: hooks.kv.bytes_max: expected a whole number from 1, got a number",
+                "error: f.yaml:1: hooks.kv.pth: no setting named `pth`; did you mean `path`?",
+                "error: f.yaml:1: hooks.kv.store: `file` is not one of `memory`, `disk`, `redis`",
+                "error: f.yaml:1: hooks.kv.bytes_max: expected a whole number from 1, got a number",
             ][..],
         ),
         (
             "{ url: \"redis://:${KEY}@h\", path: x }",
             &[
-                "f.yaml:1: hooks.kv.path: `path` is of `store: disk`",
-                "f.yaml:1: hooks.kv.url: `url` is of `store: redis`",
+                "error: f.yaml:1: hooks.kv.path: `path` is of `store: disk`",
+                "error: f.yaml:1: hooks.kv.url: `url` is of `store: redis`",
             ],
         ),
         (
             "{ store: redis, bytes_max: 1 }",
             &[
-                "f.yaml:1: hooks.kv.bytes_max: `bytes_max` is of `memory` and `disk`; a server has its own limit, `maxmemory`",
-                "f.yaml:1: hooks.kv: no `url`, and `store: redis` needs one; write it as `redis://:PASSWORD@HOST:6379/0`, or `rediss://` for TLS",
+                "error: f.yaml:1: hooks.kv.bytes_max: `bytes_max` is of `memory` and `disk`; a server has its own limit, `maxmemory`",
+                "error: f.yaml:1: hooks.kv: no `url`, and `store: redis` needs one; write it as `redis://:PASSWORD@HOST:6379/0`, or `rediss://` for TLS",
             ],
         ),
         (
             "{ store: redis, url: \"https://:${KEY}@h\" }",
             &[
-                "f.yaml:1: hooks.kv.url: not a `redis://` or `rediss://` URL with a host; write it as `redis://:PASSWORD@HOST:6379/0`, or `rediss://` for TLS",
+                "error: f.yaml:1: hooks.kv.url: not a `redis://` or `rediss://` URL with a host; write it as `redis://:PASSWORD@HOST:6379/0`, or `rediss://` for TLS",
             ],
         ),
     ] {
@@ -414,7 +414,7 @@ fn a_vendor_without_a_key_is_told() {
         ("base_url: \"http://10.0.0.1/v1\"", None),
     ] {
         let told = expected.map(|expected| {
-            format!("f.yaml:1: upstreams.u: {expected}; set it, or write `api_key:`")
+            format!("warning: f.yaml:1: upstreams.u: {expected}; set it, or write `api_key:`")
         });
         let told: Vec<_> = told.iter().map(String::as_str).collect();
         check_with_models(&format!("upstreams: {{ u: {{ {upstream} }} }}"), &told);
@@ -545,17 +545,41 @@ fn hooks_have_no_file_of_the_gateway_s_own() {
     };
     check_with_models(
         "state: { store: disk, path: a.redb }\nhooks: { kv: { store: disk, path: a.redb } }",
-        &[&format!("f.yaml:1: state: {}", said("a.redb"))],
+        &[&format!("error: f.yaml:1: state: {}", said("a.redb"))],
     );
     let budget = "keys: [ { name: a, key: k, budget: { tokens: 1, per: day } } ]";
     check_with_models(
         &format!("{budget}\nhooks: {{ kv: {{ store: disk, path: sluice-state.redb }} }}"),
-        &[&format!("f.yaml:1: {}", said("sluice-state.redb"))],
+        &[&format!("error: f.yaml:1: {}", said("sluice-state.redb"))],
     );
     check_with_models(
         "hooks: { kv: { store: disk, path: sluice-state.redb } }",
         &[],
     );
+}
+
+#[test]
+fn stores_lie_beside_the_file_or_where_the_service_says() {
+    let text = "\
+keys: [ { name: a, key: k, budget: { tokens: 1, per: day } } ]
+hooks: { kv: { store: disk, path: own.redb } }
+models: {}
+";
+    for (folder, expected) in [
+        (None, "/etc/sluice"),
+        (Some(""), "/etc/sluice"),
+        (Some("/var/lib/sluice"), "/var/lib/sluice"),
+    ] {
+        let environment = |name: &str| match name {
+            "SLUICE_STATE" => folder.map(str::to_owned),
+            _ => None,
+        };
+        let loaded = parse("f.yaml", text, Some(Path::new("/etc/sluice")), &environment);
+        let config = loaded.unwrap().config;
+        let files = config.store_files();
+        let expected = ["own.redb", "sluice-state.redb"].map(|name| Path::new(expected).join(name));
+        assert_eq!(files, expected, "{folder:?}");
+    }
 }
 
 #[test]
@@ -576,20 +600,20 @@ prices: { m: { input: -1, output: 1 }, n: { input: 1 } }
 state: { store: memory, on_store_failure: ignore, path: x }
 ",
         &[
-            "f.yaml:2: keys[0]: no `name`; say who has the key: it is what logs and hooks are shown",
-            "f.yaml:3: keys[1].name: expected at most 64 letters, digits and `-_.@`",
-            "f.yaml:4: keys[2]: expected one of `key` and `hash`",
-            "f.yaml:5: keys[3].hash: expected `sha256:` and 64 hexadecimal digits; `sluice keys add NAME` makes a key and prints its hash",
-            "f.yaml:6: keys[4].modles: no setting named `modles`; did you mean `models`?",
-            "f.yaml:6: keys[4].budget: no `per`; `day`, `month`, or `total` for once and for all",
-            "f.yaml:7: keys[5].budget: expected one of `tokens` and `usd`",
-            "f.yaml:7: keys[5].budget.per: `week` is not one of `day`, `month`, `total`",
-            "f.yaml:9: keys[7]: a second key named `e`",
-            "f.yaml:10: keys[8]: the same key stands in another entry",
-            "f.yaml:11: prices.m.input: expected a number from 0, got a number",
-            "f.yaml:11: prices.n: a price has `input` and `output`; write US dollars per million tokens: `{ input: 0.6, output: 2.5 }`",
-            "f.yaml:12: state.path: `path` is of `store: disk`",
-            "f.yaml:12: state.on_store_failure: `ignore` is not one of `allow`, `refuse`",
+            "error: f.yaml:2: keys[0]: no `name`; say who has the key: it is what logs and hooks are shown",
+            "error: f.yaml:3: keys[1].name: expected at most 64 letters, digits and `-_.@`",
+            "error: f.yaml:4: keys[2]: expected one of `key` and `hash`",
+            "error: f.yaml:5: keys[3].hash: expected `sha256:` and 64 hexadecimal digits; `sluice keys add NAME` makes a key and prints its hash",
+            "error: f.yaml:6: keys[4].modles: no setting named `modles`; did you mean `models`?",
+            "error: f.yaml:6: keys[4].budget: no `per`; `day`, `month`, or `total` for once and for all",
+            "error: f.yaml:7: keys[5].budget: expected one of `tokens` and `usd`",
+            "error: f.yaml:7: keys[5].budget.per: `week` is not one of `day`, `month`, `total`",
+            "error: f.yaml:9: keys[7]: a second key named `e`",
+            "error: f.yaml:10: keys[8]: the same key stands in another entry",
+            "error: f.yaml:11: prices.m.input: expected a number from 0, got a number",
+            "error: f.yaml:11: prices.n: a price has `input` and `output`; write US dollars per million tokens: `{ input: 0.6, output: 2.5 }`",
+            "error: f.yaml:12: state.path: `path` is of `store: disk`",
+            "error: f.yaml:12: state.on_store_failure: `ignore` is not one of `allow`, `refuse`",
         ],
     );
 }
@@ -607,7 +631,7 @@ models:
   p/*: { upstream: u, model: \"*\" }
 ",
         &[
-            "f.yaml:1: no price of `u/y`, `u/*`, so calls there take nothing from the budget of `a`; add it to `prices`",
+            "warning: f.yaml:1: no price of `u/y`, `u/*`, so calls there take nothing from the budget of `a`; add it to `prices`",
         ],
     );
 }
@@ -690,10 +714,10 @@ model_list:
     assert_eq!(
         notes,
         [
-            "f.yaml:3: model_list[0].litellm_params.api_version: `api_version` has no effect in Sluice; the URL below `/openai/v1` has no version",
-            "f.yaml:3: model_list[0].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
-            "f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
-            "f.yaml:11: model_list[4].litellm_params.api_base: asked at `/v1beta/openai`, the path for Chat Completions",
+            "warning: f.yaml:3: model_list[0].litellm_params.api_version: `api_version` has no effect in Sluice; the URL below `/openai/v1` has no version",
+            "warning: f.yaml:3: model_list[0].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
+            "warning: f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
+            "warning: f.yaml:11: model_list[4].litellm_params.api_base: asked at `/v1beta/openai`, the path for Chat Completions",
         ]
     );
     let config = &loaded.config;
@@ -747,12 +771,12 @@ model_list:
     litellm_params: { model: bedrock/x }
 ",
         &[
-            "f.yaml:1: `AZURE_OPENAI_API_KEY` is not set, so `azure` is asked without a key; set it, or write `api_key:`",
-            "f.yaml:3: model_list[0].litellm_params.model: no `api_base`, and this provider has none by default",
-            "f.yaml:5: model_list[1].litellm_params.tenant_id: `tenant_id` cannot work: Sluice fetches no tokens from Entra; give it an `api_key`",
-            "f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
-            "f.yaml:7: model_list[2].litellm_params.model: `github/` leads nowhere: GitHub Models closed on 2026-07-30",
-            "f.yaml:9: model_list[3].litellm_params.model: `bedrock/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
+            "warning: f.yaml:1: `AZURE_OPENAI_API_KEY` is not set, so `azure` is asked without a key; set it, or write `api_key:`",
+            "error: f.yaml:3: model_list[0].litellm_params.model: no `api_base`, and this provider has none by default",
+            "error: f.yaml:5: model_list[1].litellm_params.tenant_id: `tenant_id` cannot work: Sluice fetches no tokens from Entra; give it an `api_key`",
+            "warning: f.yaml:5: model_list[1].litellm_params.api_base: asked at `/openai/v1`, the path for Chat Completions",
+            "error: f.yaml:7: model_list[2].litellm_params.model: `github/` leads nowhere: GitHub Models closed on 2026-07-30",
+            "error: f.yaml:9: model_list[3].litellm_params.model: `bedrock/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
         ],
     );
 }
@@ -768,9 +792,9 @@ model_list:
     litellm_params: { model: deepseek/b, api_key: os.environ/GONE }
 ",
         &[
-            "f.yaml:2: model_list[0]: `a` is left out: `GONE_BASE` of its `api_base` is not set",
-            "f.yaml:3: model_list[0].litellm_params.api_base: the environment variable `GONE_BASE` is not set; so this counts as absent, as in LiteLLM",
-            "f.yaml:5: model_list[1].litellm_params.api_key: the environment variable `GONE` is not set; so this counts as absent, as in LiteLLM",
+            "warning: f.yaml:2: model_list[0]: `a` is left out: `GONE_BASE` of its `api_base` is not set",
+            "warning: f.yaml:3: model_list[0].litellm_params.api_base: the environment variable `GONE_BASE` is not set; so this counts as absent, as in LiteLLM",
+            "warning: f.yaml:5: model_list[1].litellm_params.api_key: the environment variable `GONE` is not set; so this counts as absent, as in LiteLLM",
         ],
     );
     // But nobody means a gateway that asks for no key.
@@ -780,7 +804,7 @@ model_list: [ { model_name: b, litellm_params: { model: deepseek/b } } ]
 general_settings: { master_key: os.environ/GONE }
 ",
         &[
-            "f.yaml:2: general_settings.master_key: the environment variable `GONE` is not set; set it, or write `${GONE:-a default}`",
+            "error: f.yaml:2: general_settings.master_key: the environment variable `GONE` is not set; set it, or write `${GONE:-a default}`",
         ],
     );
 }
@@ -801,14 +825,14 @@ litellm_settings: { callbacks: my.handler, cache: true }
 general_settings: { custom_auth: x.y }
 ",
         &[
-            "f.yaml:3: model_list[0].litellm_params.model: `vertex_ai/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
-            "f.yaml:5: model_list[1].litellm_params.tiemout: no setting named `tiemout`; did you mean `timeout`?",
-            "f.yaml:5: model_list[1].litellm_params.model: `my-own` names no provider; write the provider before it: `openai/...`, `anthropic/...`, `gemini/...`",
-            "f.yaml:7: model_list[2].litellm_params.model: no provider named `depseek`; did you mean `deepseek`?",
-            "f.yaml:8: model_list[3]: needs `model_name` and `litellm_params`",
-            "f.yaml:9: litellm_settings.cache: `cache` has no effect in Sluice; answers are not cached",
-            "f.yaml:9: litellm_settings.callbacks: `my.handler` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
-            "f.yaml:10: general_settings.custom_auth: `custom_auth` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
+            "error: f.yaml:3: model_list[0].litellm_params.model: `vertex_ai/` speaks neither Chat Completions nor Messages; give it an OpenAI-compatible `api_base`, and write `openai/` for the prefix",
+            "error: f.yaml:5: model_list[1].litellm_params.tiemout: no setting named `tiemout`; did you mean `timeout`?",
+            "error: f.yaml:5: model_list[1].litellm_params.model: `my-own` names no provider; write the provider before it: `openai/...`, `anthropic/...`, `gemini/...`",
+            "error: f.yaml:7: model_list[2].litellm_params.model: no provider named `depseek`; did you mean `deepseek`?",
+            "error: f.yaml:8: model_list[3]: needs `model_name` and `litellm_params`",
+            "warning: f.yaml:9: litellm_settings.cache: `cache` has no effect in Sluice; answers are not cached",
+            "error: f.yaml:9: litellm_settings.callbacks: `my.handler` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
+            "error: f.yaml:10: general_settings.custom_auth: `custom_auth` cannot work: Sluice runs no Python; a WebAssembly hook does its work",
         ],
     );
 }
