@@ -40,5 +40,6 @@ pub mod secret;
 pub mod server;
 pub mod snapshot;
 pub mod tally;
+pub mod telemetry;
 pub mod tokens;
 pub mod upstream;
