@@ -71,6 +71,7 @@ impl Endpoint {
     /// The host and the port that it is at.
     pub fn place(&self) -> (&str, u16) {
         let host = self.url.host_str().unwrap_or_default();
+        let host = host.trim_matches(['[', ']']); // of an IPv6 address
         (host, self.url.port_or_known_default().unwrap_or_default())
     }
 

@@ -519,7 +519,7 @@ async fn a_collector_that_hangs_costs_what_does_not_fit() {
     // It takes requests, and never answers.
     let hangs = FakeUpstream::start(|_| Script::Silence).await;
     let section = format!(
-        "telemetry: {{ endpoint: \"http://127.0.0.1:{}\", interval_ms: 20, prompts: true }}\n",
+        "telemetry: {{ endpoint: \"http://127.0.0.1:{}\", interval_ms: 20, prompts: true }}\ndrain: {{ announce_ms: 0 }}\n",
         hangs.port()
     );
     let gateway = gateway(&upstream, &section).await;

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 
+use super::FOREVER;
 use super::document::Node;
 use super::native::{self, settings};
 use super::variables::Environment;
@@ -73,7 +74,8 @@ pub(super) fn read(node: &Node<'_>, environment: Environment<'_>) -> Telemetry {
         interval_ms: members
             .get("interval_ms")
             .and_then(|node| node.count(1))
-            .unwrap_or(INTERVAL_MS),
+            .unwrap_or(INTERVAL_MS)
+            .min(FOREVER.as_millis() as u64),
         propagate: flag("propagate"),
         prompts: flag("prompts"),
     }

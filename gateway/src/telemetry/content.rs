@@ -52,10 +52,6 @@ impl Prompt {
             messages: list(&latest).into(),
         }
     }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.system.len() + self.messages.len()
-    }
 }
 
 /// What an answer says, as it comes.

@@ -39,6 +39,10 @@ const QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Spans of one export, as OpenTelemetry's own batches have.
 const BATCH_SPANS_MAX: usize = 512;
 
+/// Size of one export, in bytes: with prompts in them, spans are large, and collectors
+/// refuse what is beyond some megabytes.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
 /// Readings of the instruments that wait to be sent: each has all that is in the one
 /// before, so that more would say nothing.
 const READINGS_MAX: usize = 2;
@@ -194,7 +198,8 @@ impl Worker {
     async fn take(&mut self, spans: Vec<SpanData>, room: OwnedSemaphorePermit) {
         self.batch.extend(spans);
         self.rooms.push(room);
-        if self.batch.len() >= BATCH_SPANS_MAX {
+        let bytes = self.rooms.iter().map(OwnedSemaphorePermit::num_permits);
+        if self.batch.len() >= BATCH_SPANS_MAX || bytes.sum::<usize>() >= BATCH_BYTES_MAX {
             self.send_batch().await;
         }
     }
@@ -286,8 +291,14 @@ impl Collector {
                 headers.insert(name, value);
             }
         }
-        let kind = HeaderValue::from_static("application/x-protobuf");
-        headers.insert(header::CONTENT_TYPE, kind);
+        let fixed = [
+            (header::CONTENT_TYPE, "application/x-protobuf"),
+            (
+                header::USER_AGENT,
+                concat!("sluice/", env!("CARGO_PKG_VERSION")),
+            ),
+        ];
+        headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
         Self {
             client,
             endpoint: config.endpoint.clone(),

@@ -201,10 +201,8 @@ impl Trace {
         let attempts = self.attempts.iter();
         let clients = attempts.map(|attempt| self.client_span(attempt, call.stream));
         let spans: Vec<_> = clients.chain([self.server_span(call)]).collect();
-        let prompt_bytes = self.prompt.as_ref().map_or(0, Prompt::bytes);
-        let bytes = spans.iter().map(bytes_of).sum::<usize>();
         Spans {
-            bytes: bytes + prompt_bytes,
+            bytes: spans.iter().map(bytes_of).sum(),
             spans,
         }
     }
