@@ -25,6 +25,7 @@ use crate::health::Blow;
 use crate::hook::{Document, Ending, Flow, Refusal, Session, Stage, Verdict};
 use crate::pipeline::Continuation;
 use crate::snapshot::Snapshot;
+use crate::telemetry::Ear;
 use crate::upstream::{self, SendError};
 
 /// How long a finished answer waits for token counts and the end, in ms: some
@@ -68,6 +69,8 @@ pub(crate) struct Terms {
     pub(crate) input_estimate: u64,
     /// How much of the answer it is to be.
     pub(crate) part: Part,
+    /// Notes what the answer says of itself, if somebody wants to know.
+    pub(crate) ear: Option<Ear>,
 }
 
 /// How much of a client's answer one upstream's is.
@@ -100,6 +103,7 @@ pub(crate) struct Answer {
     deadline: Instant,
     upstream_deadline: Option<Instant>,
     takes_refusals: bool,
+    ear: Option<Ear>,
     /// A hook ended the answer with it.
     refusal: Option<Refusal>,
     /// The gateway ended the stream with it.
@@ -226,6 +230,7 @@ impl Answer {
             deadline: terms.deadline,
             upstream_deadline: terms.upstream_deadline,
             takes_refusals: terms.takes_refusals,
+            ear: terms.ear,
             refusal: None,
             fault: None,
             losses: Losses::default(),
@@ -361,13 +366,16 @@ impl Answer {
         let mut broken = None;
         let is_full = self.delivery.held_bytes > WHOLE_BYTES_MAX;
         {
-            let (watched, delivery) = (self.watched, &mut self.delivery);
+            let (watched, delivery, ear) = (self.watched, &mut self.delivery, &self.ear);
             let relay = &mut self.relay;
             let upstream = &self.world.config.upstreams[self.upstream];
             let mut failed = false;
             let mut sink = |event: Event<'_>| {
                 failed |= matches!(event, Event::Error { .. });
                 let event = scrubbed(event, upstream);
+                if let Some(ear) = ear {
+                    ear.hear(&event);
+                }
                 let mut onwards = |event: Event<'_>| match watched {
                     true => events.push(event.into_owned()),
                     false => delivery.take(event),
@@ -385,6 +393,9 @@ impl Answer {
                 Err(_) => self.source.silent(idle_ms, &mut sink),
             }
             self.source.failed |= failed;
+            if let (Some(ear), Framing::Events(_)) = (ear, &self.source.framing) {
+                ear.streamed();
+            }
         }
         self.broken = broken;
         if self.watched {
@@ -411,7 +422,7 @@ impl Answer {
                 self.broken = told(relay, event, &mut sink);
             }
         }
-        (self.source, self.upstream) = (rest.source, rest.upstream);
+        (self.source, self.upstream, self.ear) = (rest.source, rest.upstream, rest.ear);
         self.upstream_deadline = rest.upstream_deadline;
         self.pass_on(session, events).await
     }

@@ -24,6 +24,7 @@ use crate::lessons::Lessons;
 pub use crate::snapshot::ReloadState;
 use crate::snapshot::{Current, Snapshot};
 use crate::tally::Tally;
+use crate::telemetry::Telemetry;
 use crate::upstream::{self, Endpoint};
 use crate::{demo, server};
 
@@ -36,6 +37,10 @@ const PROBE_MS: u64 = 100;
 /// Time for the last words of calls that were ended, in ms: who reads slower than that
 /// is not heard of again.
 const LAST_WORDS_MS: u64 = 2_000;
+
+/// Time for the last traces and metrics to reach the collector, in ms: with all times
+/// before it no more than the 30 s after which Kubernetes kills.
+const FLUSH_MS: u64 = 1_000;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -112,6 +117,7 @@ impl App {
         let demand = Arc::new(Notify::new());
         let writers = Writers::default();
         let watcher = Watcher::new(&watched, &snapshot.config.store_files(), &writers);
+        snapshot.telemetry.start();
         let current = Arc::new(Current::new(snapshot));
 
         let router = {
@@ -175,6 +181,8 @@ impl App {
             closing.enter(Phase::Over);
             self.ends_within(LAST_WORDS_MS).await;
         }
+        let telemetry = &self.current.load().telemetry;
+        telemetry.flush(Duration::from_millis(FLUSH_MS)).await;
         tracing::info!("Stopped.");
     }
 
@@ -271,6 +279,13 @@ impl Builder {
         });
         let endpoints = endpoints.collect::<Result<_, _>>()?;
         let accounts = self.accounts(&config)?;
+        let tally = Tally::new(self.engine.services.metrics.clone());
+        let telemetry = Telemetry::new(
+            config.telemetry.as_ref(),
+            previous.map(|old| &old.telemetry),
+            &client,
+            &tally,
+        );
         let generation = previous.map_or(1, |old| old.generation + 1);
         let notes = diagnostics.into_iter().chain(notes).collect();
         Ok((
@@ -285,7 +300,8 @@ impl Builder {
                 health: previous.map(|old| old.health.clone()).unwrap_or_default(),
                 lessons: Lessons::default(),
                 closing: self.closing.clone(),
-                tally: Tally::new(self.engine.services.metrics.clone()),
+                tally,
+                telemetry,
             },
             notes,
         ))

@@ -15,6 +15,7 @@ use crate::gate::Pass;
 use crate::health::Load;
 use crate::hook::{Session, Stage};
 use crate::tally::{Ended, Tally};
+use crate::telemetry::{Finished, Trace};
 
 /// Longest value of a report header, in bytes: some proxies cut at 8 KiB in all.
 const HEADER_BYTES_MAX: usize = 512;
@@ -73,6 +74,8 @@ pub struct Call {
     pub generation: u64,
     /// Its answer goes out as it comes.
     pub is_streamed: bool,
+    /// What the collector will be told, if there is one.
+    pub(crate) trace: Option<Box<Trace>>,
     tally: Tally,
     outcome: Outcome,
     began: Instant,
@@ -131,6 +134,7 @@ impl Call {
             session: Session::default(),
             generation,
             is_streamed: false,
+            trace: None,
             tally,
             outcome: Outcome::Abandoned,
             began,
@@ -298,6 +302,9 @@ impl Drop for Call {
             "Call finished."
         );
         self.tally.ended(&self.counted(outcome, status));
+        if let Some(trace) = self.trace.take() {
+            trace.finish(&self.finished(outcome, status, usd));
+        }
         if self.session.wants(Stage::Complete) {
             let record = self.record(outcome, status, error, ms, usd);
             std::mem::take(&mut self.session).complete(&record, status);
@@ -322,6 +329,29 @@ impl Call {
             attempts: self.attempts,
             losses: self.losses.count(),
             tokens: self.usage.as_ref().map(tokens),
+        }
+    }
+
+    /// What the collector is told.
+    fn finished(&self, outcome: &'static str, status: u16, usd: Option<f64>) -> Finished<'_> {
+        Finished {
+            id: &self.id,
+            client: self.client(),
+            model: &self.model,
+            stream: self.stream,
+            route: self.route.as_deref(),
+            target: self.target.as_deref(),
+            target_label: self.target_label.as_deref(),
+            generation: self.generation,
+            outcome,
+            status,
+            seconds: self.began.elapsed().as_secs_f64(),
+            first_byte_seconds: self.first_byte_ms.map(|ms| ms as f64 / 1_000.0),
+            tried: &self.tried,
+            losses: &self.losses,
+            edits: self.session.edits(),
+            failures: self.session.failures(),
+            usd,
         }
     }
 

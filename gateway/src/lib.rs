@@ -10,7 +10,9 @@
 //! 3. [`hook`] runs the WebAssembly hooks, [`route`] finds the targets.
 //! 4. [`upstream`] sends, and the `answer` module brings the answer back, event
 //!    by event; formats are the business of the crate `sluice-codec`.
-//! 5. Whatever goes wrong is an [`error::Error`], and leaves through one exit.
+//! 5. When it is over, its log line is written, [`tally`] counts it, and [`telemetry`]
+//!    tells a collector, if there is one.
+//! 6. Whatever goes wrong is an [`error::Error`], and leaves through one exit.
 //!
 //! [`app`] puts it all together from a [`config`], and swaps the snapshot when
 //! files change. `ARCHITECTURE.md` beside this crate has the decisions.
@@ -40,5 +42,6 @@ pub mod secret;
 pub mod server;
 pub mod snapshot;
 pub mod tally;
+pub mod telemetry;
 pub mod tokens;
 pub mod upstream;

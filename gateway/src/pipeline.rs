@@ -14,6 +14,7 @@ mod continuation;
 mod plan;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -35,6 +36,7 @@ use crate::hook::{self, AttemptFacts, Document, Facts, FailureFacts, Stage, Targ
 use crate::provider::{Accent, Dialect};
 use crate::route::{self, Asker, Outlook, Resolved};
 use crate::snapshot::Snapshot;
+use crate::telemetry::{self, Place};
 use crate::tokens;
 use crate::upstream::{self, Endpoint, SendError};
 
@@ -90,6 +92,8 @@ pub async fn run(world: Arc<Snapshot>, mut inbound: Inbound) -> Reply {
     );
     call.pass = inbound.passes.call.take();
     call.client = inbound.client.take();
+    let path = inbound.dialect.path();
+    call.trace = world.telemetry.trace(&inbound.headers, path);
     let id = call.id.clone();
     let wants_stream = Arc::new(AtomicBool::new(false));
     let is_stream = wants_stream.clone();
@@ -149,6 +153,10 @@ async fn serve(
         Some(body) => edited_request(dialect, body, request)?,
         None => request,
     };
+
+    if let Some(trace) = &mut call.trace {
+        trace.request(&request);
+    }
 
     // 5. Route, hooks on the route, and the order of its targets.
     let plan = match planned(world, call, &client, &request).await {
@@ -584,6 +592,15 @@ impl<E: Into<Error>> From<E> for Missed {
     }
 }
 
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.cause.fmt(f),
+            Self::Again(_) => f.write_str("again"),
+        }
+    }
+}
+
 /// What became of an attempt's request.
 enum Sent {
     /// An upstream answers.
@@ -616,6 +633,19 @@ impl<'w> Attempt<'w> {
         format!("{}/{}", self.upstream.name, self.target.target.model)
     }
 
+    /// Where it goes, for the collector.
+    fn place(&self) -> Place {
+        let (address, port) = self.endpoint.place();
+        Place {
+            upstream: self.upstream.name.clone(),
+            provider: telemetry::provider_name(&self.upstream.provider).to_owned(),
+            model: self.target.model.to_string(),
+            configured_model: self.target.target.model.clone(),
+            address: address.to_owned(),
+            port,
+        }
+    }
+
     async fn run(&self, call: &mut Call, request: &Request<'_>) -> Result<Served, Missed> {
         let (lessons, target) = (&self.world.lessons, self.target);
         let known = lessons.of(target.upstream, &target.model);
@@ -639,6 +669,19 @@ impl<'w> Attempt<'w> {
     }
 
     async fn once(
+        &self,
+        call: &mut Call,
+        request: &Request<'_>,
+        accent: &Accent,
+    ) -> Result<Served, Missed> {
+        let outcome = self.answer(call, request, accent).await;
+        if let (Err(missed), Some(trace)) = (&outcome, &mut call.trace) {
+            trace.missed(missed);
+        }
+        outcome
+    }
+
+    async fn answer(
         &self,
         call: &mut Call,
         request: &Request<'_>,
@@ -758,6 +801,8 @@ impl<'w> Attempt<'w> {
         let (health, candidate) = (&self.world.health, self.candidate);
         let begun = Instant::now();
         call.load = Some(health.begin(candidate.id, &candidate.name, begun));
+        let trace = call.trace.as_mut();
+        let ear = trace.map(|trace| trace.attempt(self.place(), &mut headers));
         let sent = self
             .world
             .client
@@ -776,6 +821,9 @@ impl<'w> Attempt<'w> {
             };
             Error::unreachable(&self.upstream.name, failure, &error.to_string())
         })?;
+        if let Some(trace) = &mut call.trace {
+            trace.replied(reply.status);
+        }
         self.response_hooks(call, &reply).await?;
         if reply.status >= 300 {
             return Err(self.refusal(reply).await.into());
@@ -795,6 +843,7 @@ impl<'w> Attempt<'w> {
             // Until the upstream's own count comes.
             input_estimate: tokens_of(call.request_bytes as u64),
             part: client.part,
+            ear,
         })))
     }
 

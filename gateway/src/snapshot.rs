@@ -14,6 +14,7 @@ use crate::health::Health;
 use crate::hook::Chain;
 use crate::lessons::Lessons;
 use crate::tally::Tally;
+use crate::telemetry::Telemetry;
 use crate::upstream::{Client, Endpoint};
 
 /// Configuration, hooks and connection pools, all of one generation.
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub closing: Closing,
     /// What is counted of calls.
     pub tally: Tally,
+    /// Where calls are told of.
+    pub telemetry: Telemetry,
 }
 
 /// What the last reload came to.

@@ -25,6 +25,7 @@ const RETRIES: &str = "sluice_retries_total";
 const CONTINUATIONS: &str = "sluice_continuations_total";
 const COOLDOWNS: &str = "sluice_cooldowns_total";
 const RELOADS: &str = "sluice_reloads_total";
+const TELEMETRY_DROPPED: &str = "sluice_telemetry_dropped_total";
 const BUILD_INFO: &str = "sluice_build_info";
 
 /// Bounds for calls: from a cached word to an agent's longest answer.
@@ -46,7 +47,7 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 3] = [
 ];
 
 /// Every family, and what it says.
-const FAMILIES: [(&str, Kind, &str); 13] = [
+const FAMILIES: [(&str, Kind, &str); 14] = [
     (CALLS, Kind::Counter, "Calls that ended."),
     (IN_FLIGHT, Kind::Gauge, "Calls that run."),
     (
@@ -83,6 +84,11 @@ const FAMILIES: [(&str, Kind, &str); 13] = [
         "How often a target was left alone.",
     ),
     (RELOADS, Kind::Counter, "Changes of files that were seen."),
+    (
+        TELEMETRY_DROPPED,
+        Kind::Counter,
+        "Spans and readings that the collector did not get.",
+    ),
     (BUILD_INFO, Kind::Gauge, "What runs; always 1."),
 ];
 
@@ -196,6 +202,11 @@ impl Tally {
         self.0.add(COOLDOWNS, 1, &[("target", target)]);
     }
 
+    /// The collector did not get so much of `signal`.
+    pub fn telemetry_dropped(&self, signal: &'static str, count: u64) {
+        self.0.add(TELEMETRY_DROPPED, count, &[("signal", signal)]);
+    }
+
     /// Files changed, and what they say was taken up or refused.
     pub fn reload(&self, result: &'static str) {
         self.0.add(RELOADS, 1, &[("result", result)]);
@@ -241,6 +252,7 @@ mod tests {
         tally.attempt("up/*", "503");
         tally.cooldown("up/*");
         tally.reload("refused");
+        tally.telemetry_dropped("traces", 3);
         let text = metrics.render();
         let way = "model=\"m*\",target=\"up/*\"";
         for line in [
@@ -258,6 +270,7 @@ mod tests {
             "sluice_retries_total{model=\"m*\"} 2".into(),
             "sluice_cooldowns_total{target=\"up/*\"} 1".into(),
             "sluice_reloads_total{result=\"refused\"} 1".into(),
+            "sluice_telemetry_dropped_total{signal=\"traces\"} 3".into(),
             "sluice_build_info{version=".into(),
         ] {
             assert!(text.contains(&line), "{line} in\n{text}");

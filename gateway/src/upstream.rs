@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Request, Url};
 
@@ -17,6 +17,9 @@ use crate::provider::Auth;
 use crate::secret::Secret;
 
 use lanes::{Lanes, Place};
+
+/// Longest answer to a post that is read, in bytes: it has little to say.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Sends requests; holds the connection pools, so one serves all snapshots.
 #[derive(Clone, Debug)]
@@ -63,6 +66,13 @@ impl Endpoint {
     /// one set of them.
     pub fn headers(&self, key: usize) -> &HeaderMap {
         &self.headers[key]
+    }
+
+    /// The host and the port that it is at.
+    pub fn place(&self) -> (&str, u16) {
+        let host = self.url.host_str().unwrap_or_default();
+        let host = host.trim_matches(['[', ']']); // of an IPv6 address
+        (host, self.url.port_or_known_default().unwrap_or_default())
     }
 
     /// How many keys there are to choose from; 1 without keys.
@@ -124,6 +134,31 @@ impl Client {
         })
     }
 
+    /// Post `body` to `url` with these headers: the answer's status, and its body, or
+    /// the beginning of a long one.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(u16, Bytes), SendError> {
+        let connect = |error: &dyn std::fmt::Display| SendError::Connect(error.to_string());
+        let url = Url::parse(url).map_err(|error| connect(&error))?;
+        let is_loopback = url.host_str().is_some_and(is_loopback);
+        let (client, _place) = self.lanes(is_loopback).enter();
+        let mut request = Request::new(Method::POST, url);
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(body.into());
+        let mut response = client.execute(request).await.map_err(send_error)?;
+        let mut answer = BytesMut::new();
+        while answer.len() < ANSWER_BYTES_MAX
+            && let Some(chunk) = response.chunk().await.map_err(send_error)?
+        {
+            answer.extend_from_slice(&chunk);
+        }
+        Ok((response.status().as_u16(), answer.freeze()))
+    }
+
     /// Send `body` to `endpoint`, with these headers and no others.
     pub async fn send(
         &self,
@@ -141,8 +176,7 @@ impl Client {
             tokio::time::timeout(Duration::from_millis(first_byte_timeout_ms), request).await;
         let mut response = match answered {
             Err(_) => return Err(SendError::FirstByteTimeout(first_byte_timeout_ms)),
-            Ok(Err(error)) if error.is_connect() => return Err(SendError::Connect(causes(&error))),
-            Ok(Err(error)) => return Err(SendError::Broken(causes(&error))),
+            Ok(Err(error)) => return Err(send_error(error)),
             Ok(Ok(response)) => response,
         };
         let headers = std::mem::take(response.headers_mut());
@@ -159,6 +193,13 @@ impl Client {
             true => &self.loopback,
             false => &self.outward,
         }
+    }
+}
+
+fn send_error(error: reqwest::Error) -> SendError {
+    match error.is_connect() {
+        true => SendError::Connect(causes(&error)),
+        false => SendError::Broken(causes(&error)),
     }
 }
 

@@ -32,6 +32,7 @@ mod sessions;
 mod shadow;
 mod stages;
 mod swaps;
+mod telemetry;
 mod tidy;
 // Elsewhere the system itself says who is trusted, and no variable.
 #[cfg(target_os = "linux")]

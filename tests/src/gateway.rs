@@ -103,6 +103,11 @@ impl TestGateway {
         self.folder().join("hooks").join(format!("{name}.wasm"))
     }
 
+    /// Stop as on a signal.
+    pub async fn shut_down(self) {
+        self.app.shut_down().await;
+    }
+
     /// Do `change`, and wait until the gateway has taken it up or refused it.
     pub async fn reload(&mut self, change: impl FnOnce(&Path)) -> ReloadState {
         self.app.reloads.mark_unchanged();

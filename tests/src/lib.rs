@@ -2,6 +2,7 @@
 //! is told, and a client, all over real sockets on loopback.
 
 mod client;
+mod collector;
 pub mod ending;
 pub mod faults;
 mod gateway;
@@ -13,6 +14,7 @@ mod tls;
 mod upstream;
 
 pub use client::{Answer, Client, sse};
+pub use collector::{Attributes, Collector, Series, Span, Told};
 pub use gateway::TestGateway;
 pub use rogue::Rogue;
 pub use tls::{Authority, Certified};

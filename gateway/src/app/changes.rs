@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::config::{HookEntry, KvStore, Route, Upstream};
+use crate::config::{HookEntry, KvStore, Route, Telemetry, Upstream};
 use crate::hook::HookInfo;
 use crate::secret::Secret;
 use crate::snapshot::Snapshot;
@@ -147,7 +147,17 @@ fn settings(snapshot: &Snapshot) -> Vec<Part> {
         Part::new("limits", String::new(), &[&shown(&config.limits)]),
         Part::new("attempts", String::new(), &[&shown(&config.attempts)]),
         Part::new("drain", String::new(), &[&shown(&config.drain)]),
+        telemetry(config.telemetry.as_ref()),
     ]
+}
+
+fn telemetry(telemetry: Option<&Telemetry>) -> Part {
+    let place = telemetry.map_or("none", |telemetry| &telemetry.endpoint);
+    let headers = telemetry.iter().flat_map(|telemetry| &telemetry.headers);
+    let mut rest: Vec<_> = headers.map(|(_, value)| value.expose()).collect();
+    let shown = format!("{telemetry:?}");
+    rest.push(&shown);
+    Part::new("telemetry", place.to_owned(), &rest)
 }
 
 /// Parts added, changed and removed between two lists.

@@ -102,6 +102,7 @@ impl Reloader {
                 let (generation, changes) = (snapshot.generation, changes::between(old, &snapshot));
                 tracing::info!(generation, changes = changes.join("; "), "Reloaded.");
                 old.tally.reload("good");
+                snapshot.telemetry.start();
                 self.current.swap(snapshot);
                 if let Some(bound) = bound {
                     listeners.serve(bound).await;

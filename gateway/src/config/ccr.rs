@@ -181,6 +181,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         limits,
         attempts: Attempts::default(),
         drain: Drain::default(),
+        telemetry: None,
         upstreams: import.upstreams,
         models,
         hooks: Hooks {

@@ -23,6 +23,7 @@ mod models;
 mod native;
 mod prices;
 mod schema;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -40,6 +41,7 @@ pub(crate) use keys::NANO_USD;
 pub use keys::{Amount, Budget, Client, Keys, Period};
 pub use prices::{Price, Prices};
 pub use schema::schema;
+pub use telemetry::Telemetry;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -359,6 +361,8 @@ pub struct Config {
     pub providers: Option<PathBuf>,
     /// How long stopping may take.
     pub drain: Drain,
+    /// Where traces and metrics go; none without it.
+    pub telemetry: Option<Telemetry>,
 }
 
 impl Config {

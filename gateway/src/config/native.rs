@@ -12,14 +12,14 @@ use super::variables::Environment;
 use super::{
     Config, Drain, Grants, HookEntry, HookLimits, Hooks, HostGrant, Isolation, KV_MEMORY_BYTES_MAX,
     Keys, Kv, KvStore, Limits, Match, Mode, Models, OnFailure, OnStoreFailure, Prices, Prompt,
-    Route, State, Timeouts, Upstream, keys, models, prices,
+    Route, State, Timeouts, Upstream, keys, models, prices, telemetry,
 };
 use crate::provider::{Auth, Dialect};
 use crate::secret::Secret;
 
 /// The settings of each mapping; `config/sluice.yaml` shows them all.
 pub(super) mod settings {
-    pub(in crate::config) const TOP: [&str; 15] = [
+    pub(in crate::config) const TOP: [&str; 16] = [
         "include",
         "listen",
         "keys",
@@ -35,6 +35,7 @@ pub(super) mod settings {
         "default",
         "hooks",
         "drain",
+        "telemetry",
     ];
     pub(in crate::config) const KEY: [&str; 8] = [
         "name",
@@ -51,6 +52,16 @@ pub(super) mod settings {
     pub(in crate::config) const STATE: [&str; 5] =
         ["store", "path", "url", "bytes_max", "on_store_failure"];
     pub(in crate::config) const DRAIN: [&str; 2] = ["announce_ms", "streams_ms"];
+    pub(in crate::config) const TELEMETRY: [&str; 8] = [
+        "endpoint",
+        "headers",
+        "service_name",
+        "attributes",
+        "sampling_ratio",
+        "interval_ms",
+        "propagate",
+        "prompts",
+    ];
     pub(in crate::config) const LIMITS: [&str; 11] = [
         "body_bytes_max",
         "bytes_in_flight_max",
@@ -219,6 +230,9 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
         hooks,
         providers: None,
         drain: members.get("drain").map(drain).unwrap_or_default(),
+        telemetry: members
+            .get("telemetry")
+            .map(|node| telemetry::read(node, around.environment)),
     }
 }
 
@@ -466,7 +480,7 @@ pub(super) fn base_url(node: &Node<'_>, dialect: Dialect) -> Option<String> {
     }
 }
 
-/// Headers of every request to an upstream.
+/// Headers of every request to an upstream, or to a collector.
 pub(super) fn headers(node: &Node<'_>) -> Vec<(String, Secret)> {
     /// These say how the body travels, which is not the operator's to say.
     const RESERVED: [&str; 5] = [

@@ -43,6 +43,7 @@ fn top(name: &str) -> Value {
         "state" => object(&settings::STATE, state),
         "limits" => object(&settings::LIMITS, limit),
         "drain" => object(&settings::DRAIN, |_| count(0)),
+        "telemetry" => object(&settings::TELEMETRY, telemetry),
         "attempts" => object(&settings::ATTEMPTS, attempt),
         "upstreams" => map(object(&settings::UPSTREAM, upstream)),
         "models" => map(json!({ "$ref": "#/$defs/route" })),
@@ -72,6 +73,18 @@ fn state(name: &str) -> Value {
         "store" => words(&["memory", "disk", "redis"]),
         "on_store_failure" => words(&["allow", "refuse"]),
         "bytes_max" => count(1),
+        _ => text(),
+    }
+}
+
+fn telemetry(name: &str) -> Value {
+    match name {
+        "headers" | "attributes" => map(text()),
+        "sampling_ratio" => {
+            json!({ "type": ["number", "string"], "minimum": 0, "maximum": 1, "pattern": "^[0-9.]+$|\\$\\{" })
+        }
+        "interval_ms" => count(1),
+        "propagate" | "prompts" => flag(),
         _ => text(),
     }
 }
@@ -321,6 +334,8 @@ mod tests {
             "models: { m: { targets: [], pick: random } }",
             "tiers: { hiaku: m }",
             "hooks: { kv: { store: file } }",
+            "telemetry: { endpont: http://h }",
+            "telemetry: { sampling_ratio: 1.5 }",
             "hooks: { chain: [ { hook: a, mod: act } ] }",
             "hooks: { chain: [ { hook: a, grants: { prompt: all } } ] }",
         ] {

@@ -861,6 +861,7 @@ fn the_reference_file_shows_every_setting() {
         &STATE,
         &LIMITS,
         &DRAIN,
+        &TELEMETRY,
         &UPSTREAM,
         &TIERS,
         &ROUTE,

@@ -187,6 +187,9 @@ impl Streamed {
             return self;
         };
         call.broke_off();
+        if let Some(trace) = &mut call.trace {
+            trace.missed(error.cause);
+        }
         let broken = call.leave_target().map(|load| load.target());
         let name = call.target.as_deref().unwrap_or_default();
         call.tried

@@ -25,6 +25,8 @@ pub(crate) struct Chain {
     pub(crate) name: String,
     entries: Vec<String>,
     pub(crate) files: Vec<(String, &'static Path)>,
+    /// The settings of `telemetry`, if there is any.
+    telemetry: Option<&'static str>,
 }
 
 impl Chain {
@@ -41,6 +43,16 @@ impl Chain {
                 .map(|entry| (*entry).to_owned())
                 .collect(),
             files: Vec::new(),
+            telemetry: None,
+        }
+    }
+
+    /// No hooks, and a collector that is told of calls as `settings` have it.
+    pub(crate) fn told(name: &str, settings: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            telemetry: Some(settings),
+            ..Self::none()
         }
     }
 
@@ -86,6 +98,7 @@ impl Chain {
                 .map(|hook| format!("{{ hook: {hook}, {more} }}"))
                 .collect(),
             files: names.map(|hook| (hook, wasm)).collect(),
+            telemetry: None,
         }
     }
 
@@ -101,8 +114,14 @@ impl Chain {
         } else {
             format!("\n{entries}")
         };
+        // The upstream takes whatever it is sent.
+        let telemetry = self.telemetry.map_or_else(String::new, |settings| {
+            format!(
+                "telemetry: {{ endpoint: \"http://{upstream}\", interval_ms: 1000, {settings} }}\n"
+            )
+        });
         format!(
-            "upstreams:\n  up: {{ base_url: \"http://{upstream}/v1\", api_key: sk-x }}\n\
+            "{telemetry}upstreams:\n  up: {{ base_url: \"http://{upstream}/v1\", api_key: sk-x }}\n\
              models:\n  \"*\": {{ upstream: up, model: \"*\" }}\n\
              hooks:\n  folder: hooks\n  chain:{chain}"
         )

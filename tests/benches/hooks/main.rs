@@ -43,6 +43,9 @@ fn main() -> std::process::ExitCode {
         if wanted("events") {
             tables::events(upstream).await;
         }
+        if wanted("telemetry") {
+            tables::telemetry(upstream).await;
+        }
         if wanted("languages") {
             tables::languages(upstream).await;
         }

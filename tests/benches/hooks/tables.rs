@@ -143,6 +143,30 @@ pub(crate) async fn calls(upstream: SocketAddr) {
     }
 }
 
+// === telemetry ===
+
+/// What telling a collector costs a call, sending included.
+pub(crate) async fn telemetry(upstream: SocketAddr) {
+    println!("\n## CPU us of a streamed call of {PIECES} events, and added by telemetry\n");
+    println!("| request | telemetry | CPU us | added |");
+    println!("|---|---|---|---|");
+    for (label, size) in [("2 KB", 2_048), ("172 KB", 172 << 10)] {
+        let chains = [
+            Chain::none(),
+            Chain::told("every call", "sampling_ratio: 1"),
+            Chain::told("one in a hundred", "sampling_ratio: 0.01"),
+            Chain::told("every call, with prompts", "prompts: true"),
+        ];
+        let body = request("all", size);
+        let contenders = contest(&chains, upstream, &body, (TURNS, 1, CALLS)).await;
+        let base = &contenders[0].cpu_us;
+        for it in &contenders {
+            let (cpu_us, more) = (median(&it.cpu_us), added(&it.cpu_us, base));
+            println!("| {label} | {} | {cpu_us:.0} | {more:.0} |", it.name);
+        }
+    }
+}
+
 // === events ===
 
 /// What an event of a stream costs, come alone and together with others.

@@ -34,6 +34,7 @@ use crate::pipeline::{self, Inbound, Passes};
 use crate::provider::{Accent, Dialect};
 use crate::snapshot::Snapshot;
 use crate::tally::Tally;
+use crate::telemetry::Telemetry;
 use crate::upstream::{Client, Endpoint};
 
 /// Where both runs draw their random ids from, so that those are alike.
@@ -219,6 +220,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         hooks: Hooks::default(),
         providers: None,
         drain: Drain::default(),
+        telemetry: None,
     };
     Ok(Snapshot {
         generation: 1,
@@ -229,6 +231,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
         lessons: Lessons::default(),
         closing: Closing::default(),
         tally: Tally::default(),
+        telemetry: Telemetry::default(),
         gates: Gates::new(&config, None),
         accounts: Accounts::default(),
         config,

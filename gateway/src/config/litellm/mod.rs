@@ -121,6 +121,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         limits: routing::limits(&general, &routed, &mut origins),
         attempts: routing::attempts(&routed, &import.retries, &mut origins),
         drain: Drain::default(),
+        telemetry: None,
         upstreams: import.upstreams,
         models: Models {
             routes: routing.routes,
