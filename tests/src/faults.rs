@@ -45,8 +45,8 @@ pub enum Place {
     Answer,
     /// Nobody listens.
     Nobody,
-    /// Connections are taken, and nothing is read.
-    Deaf,
+    /// Connections are taken, and nothing is said.
+    Mute,
     /// It speaks no TLS, and should.
     Plain,
     /// TLS is never agreed on.
@@ -68,7 +68,7 @@ impl Place {
     pub const ALL: [(Self, &'static str); 10] = [
         (Self::Answer, "rogue"),
         (Self::Nobody, "nobody"),
-        (Self::Deaf, "deaf"),
+        (Self::Mute, "mute"),
         (Self::Plain, "plain"),
         (Self::Handshake, "handshake"),
         (Self::Misnamed, "misnamed"),
@@ -375,8 +375,7 @@ fn no_head() -> Vec<Fault> {
         fault(name, Fate::Early, 504, "sent nothing within", acts).by(Limit::FirstByte)
     };
     vec![
-        silent("deaf", Vec::new()).at(Place::Deaf),
-        silent("mute", vec![Act::Hang]),
+        silent("mute", Vec::new()).at(Place::Mute),
         silent("drips-head", vec![Act::Drip(HEAD.repeat(20), 1, 50)]),
         broken("closes-at-once", Vec::new()),
         broken("resets-at-once", vec![Act::Reset]),

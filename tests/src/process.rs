@@ -23,8 +23,8 @@ pub struct Setup<'s> {
     pub hooks: &'s [(String, &'s Path)],
     /// Where it keeps what it compiles.
     pub cache: &'s Path,
-    /// Variables of its environment, beside those of this process.
-    pub env: &'s [(&'s str, &'s str)],
+    /// A file of certificates; it trusts these and no others.
+    pub trusted: Option<&'s Path>,
     /// What becomes of its log.
     pub log: Log,
     /// How many files it may have open; none: as many as this process.
@@ -39,7 +39,7 @@ impl<'s> Setup<'s> {
             config,
             hooks: &[],
             cache,
-            env: &[],
+            trusted: None,
             log: Log::Dropped,
             files_max: None,
         }
@@ -48,7 +48,7 @@ impl<'s> Setup<'s> {
     fn command(&self) -> Command {
         let own = std::env::current_exe().expect("it has a path");
         let program = self.program.unwrap_or(&own);
-        match self.files_max {
+        let mut command = match self.files_max {
             None => Command::new(program),
             Some(files) => {
                 let mut shell = Command::new("sh");
@@ -56,7 +56,14 @@ impl<'s> Setup<'s> {
                 shell.arg("-c").arg(script).arg(program);
                 shell
             }
+        };
+        if let Some(file) = self.trusted {
+            command
+                .env("SSL_CERT_FILE", file)
+                .env_remove("SSL_CERT_DIR");
         }
+        command.env("SLUICE_CACHE", self.cache);
+        command
     }
 }
 
@@ -105,8 +112,6 @@ impl Process {
             .command()
             .args(["serve", "--listen", &addr.to_string(), "--config"])
             .arg(&file)
-            .env("SLUICE_CACHE", setup.cache)
-            .envs(setup.env.iter().copied())
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()

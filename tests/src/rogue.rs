@@ -47,7 +47,7 @@ impl Rogue {
 fn url(place: Place, addr: SocketAddr) -> String {
     let port = addr.port();
     match place {
-        Place::Answer | Place::Deaf => format!("http://127.0.0.1:{port}/v1"),
+        Place::Answer | Place::Mute => format!("http://127.0.0.1:{port}/v1"),
         Place::Nobody => "http://127.0.0.1:1/v1".to_owned(),
         _ => format!("https://localhost:{port}/v1"),
     }
@@ -69,7 +69,8 @@ fn serve(place: Place, listener: TcpListener, authority: &Authority) {
             tokio::spawn(async move {
                 // The other side may leave at any time, which is no failure.
                 let _: io::Result<()> = match (place, acceptor) {
-                    (Place::Deaf | Place::Handshake, _) => left(tcp).await,
+                    (Place::Mute | Place::Handshake, _) => drained(tcp).await,
+                    (Place::Plain, _) => speak_plainly(tcp).await,
                     (_, Some(acceptor)) => match acceptor.accept(tcp).await {
                         Ok(tls) => speak_h2(place, tls).await,
                         Err(error) => Err(error),
@@ -79,13 +80,6 @@ fn serve(place: Place, listener: TcpListener, authority: &Authority) {
             });
         }
     });
-}
-
-/// Hold the connection, and wait until the other side lets go of it. What it sent is
-/// looked at, and never taken.
-async fn left(tcp: TcpStream) -> io::Result<()> {
-    tcp.ready(tokio::io::Interest::ERROR).await?;
-    Ok(())
 }
 
 // === HTTP/1.1 ===
@@ -129,6 +123,15 @@ async fn misbehave(mut tcp: TcpStream, faults: &[Fault]) -> io::Result<()> {
     drained(tcp).await
 }
 
+/// What a server of HTTP says to who begins with TLS.
+async fn speak_plainly(mut tcp: TcpStream) -> io::Result<()> {
+    tcp.readable().await?;
+    let said = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    tcp.write_all(said.as_bytes()).await?;
+    tcp.shutdown().await?;
+    drained(tcp).await
+}
+
 /// A whole request, head and body.
 async fn read_request(tcp: &mut TcpStream) -> io::Result<String> {
     let mut request = Vec::new();
@@ -160,15 +163,8 @@ async fn drained(mut io: impl AsyncRead + Unpin) -> io::Result<()> {
 
 // === HTTP/2 ===
 
-/// One frame. <https://www.rfc-editor.org/rfc/rfc9113#name-frame-format>
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(payload.len()).expect("they are short");
-    let mut frame = vec![0];
-    frame.extend(length.to_be_bytes());
-    frame.extend([kind, flags, 0, 0, 0, stream]);
-    frame.extend(payload);
-    frame
-}
+/// How a client begins. <https://www.rfc-editor.org/rfc/rfc9113#name-http-2-connection-preface>
+const PREFACE_BYTES: usize = 24;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -180,38 +176,58 @@ const END_HEADERS: u8 = 4;
 const STATUS_200: u8 = 0x88;
 const INTERNAL_ERROR: [u8; 4] = [0, 0, 0, 2];
 
-async fn speak_h2(place: Place, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    let (mut reader, mut writer) = tokio::io::split(io);
-    writer.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
-    writer.flush().await?;
-    // The client's preface, settings and the request, which it numbers 1.
-    let mut came = Vec::new();
-    while !String::from_utf8_lossy(&came).contains("\"messages\"") {
-        if reader.read_buf(&mut came).await? == 0 {
-            return Ok(());
+/// One frame. <https://www.rfc-editor.org/rfc/rfc9113#name-frame-format>
+fn frame(kind: u8, flags: u8, stream: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).expect("they are short");
+    let mut frame = vec![0];
+    frame.extend(length.to_be_bytes());
+    frame.extend([kind, flags]);
+    frame.extend(stream);
+    frame.extend(payload);
+    frame
+}
+
+async fn speak_h2(place: Place, mut io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    io.write_all(&frame(SETTINGS, 0, [0; 4], &[])).await?;
+    io.flush().await?;
+    io.read_exact(&mut [0; PREFACE_BYTES]).await?;
+    loop {
+        let mut head = [0; 9];
+        io.read_exact(&mut head).await?;
+        let [_, high, low, kind, _, stream @ ..] = head;
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        io.read_exact(&mut payload).await?;
+        // Each request begins with one of these.
+        if kind == HEADERS {
+            misbehave_h2(place, &mut io, stream).await?;
+        }
+        if kind == HEADERS && place == Place::GoesAway {
+            io.shutdown().await?;
+            return drained(io).await;
         }
     }
-    let reset = frame(RST_STREAM, 0, 1, &INTERNAL_ERROR);
-    let said = match place {
-        Place::GoesAway => frame(GOAWAY, 0, 0, &[&[0; 4][..], &INTERNAL_ERROR].concat()),
-        Place::Resets => reset,
-        _ => {
-            let half = crate::chunk(&serde_json::json!({ "content": HALF }));
-            let head = frame(HEADERS, END_HEADERS, 1, &[STATUS_200]);
-            writer.write_all(&head).await?;
-            writer
-                .write_all(&frame(DATA, 0, 1, half.as_bytes()))
-                .await?;
-            writer.flush().await?;
-            // The content should arrive first.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            reset
-        }
-    };
-    writer.write_all(&said).await?;
-    writer.flush().await?;
+}
+
+async fn misbehave_h2(
+    place: Place,
+    io: &mut (impl AsyncWrite + Unpin),
+    stream: [u8; 4],
+) -> io::Result<()> {
     if place == Place::GoesAway {
-        return writer.shutdown().await;
+        let none = [&[0; 4][..], &INTERNAL_ERROR].concat();
+        io.write_all(&frame(GOAWAY, 0, [0; 4], &none)).await?;
+        return io.flush().await;
     }
-    drained(reader).await
+    if place == Place::ResetsLate {
+        let half = crate::chunk(&serde_json::json!({ "content": HALF }));
+        let head = frame(HEADERS, END_HEADERS, stream, &[STATUS_200]);
+        let said = [head, frame(DATA, 0, stream, half.as_bytes())].concat();
+        io.write_all(&said).await?;
+        io.flush().await?;
+        // The content should arrive first.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    io.write_all(&frame(RST_STREAM, 0, stream, &INTERNAL_ERROR))
+        .await?;
+    io.flush().await
 }

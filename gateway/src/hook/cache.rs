@@ -3,7 +3,8 @@
 //!
 //! Wasmtime keeps it by the component's bytes and the engine's own version and
 //! settings. What lies there is run: so the folder must be this user's and nobody
-//! else's, or there is no cache.
+//! else's, or there is no cache. Wasmtime tidies up, and deletes whatever else it finds
+//! there: so the folder is one that nobody has a use for.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +13,17 @@ use wasmtime::{Cache, CacheConfig};
 /// Names the folder; empty for no cache.
 const VARIABLE: &str = "SLUICE_CACHE";
 
+/// The folder in it, or where the user's caches are, that is wasmtime's alone.
+const COMPILED: &str = "compiled";
+
 /// The cache, if there is a place for it.
 pub(super) fn open() -> Option<Cache> {
     let folder = folder()?;
-    let opened = prepare(&folder).and_then(|()| {
+    let compiled = folder.join(COMPILED);
+    let prepared = prepare(&folder).and_then(|()| prepare(&compiled));
+    let opened = prepared.and_then(|()| {
         let mut config = CacheConfig::new();
-        config.with_directory(&folder);
+        config.with_directory(&compiled);
         Cache::new(config).map_err(|error| error.to_string())
     });
     match opened {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice_tests::ending::{Taken, Tongue};
 
-/// No call lasts longer, whatever the gateway does.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No call lasts longer, whatever the gateway does: a slow stream takes minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A client of one gateway.
 #[derive(Clone)]
@@ -71,6 +71,11 @@ impl Caller {
         Begun { ask, began, head }
     }
 
+    /// Call, and read the answer to its end.
+    pub(crate) async fn call(&self, ask: Ask) -> Outcome {
+        self.begin(ask).await.end().await
+    }
+
     /// What an endpoint of the operator's says; null while there is no answer.
     pub(crate) async fn admin(&self, path: &str) -> Value {
         let request = self.http.get(format!("{}{path}", self.url));
@@ -85,6 +90,11 @@ impl Caller {
 impl Begun {
     /// Read to the end.
     pub(crate) async fn end(self) -> Outcome {
+        self.end_hearing(|_| ()).await
+    }
+
+    /// The same, and hear every piece as it comes.
+    pub(crate) async fn end_hearing(self, hear: impl FnMut(&[u8])) -> Outcome {
         let (mut status, mut headers) = (0, reqwest::header::HeaderMap::new());
         let mut body = Vec::new();
         let broken = match self.head {
@@ -93,7 +103,7 @@ impl Begun {
                 status = response.status().as_u16();
                 headers = response.headers().clone();
                 let left = PATIENCE.saturating_sub(self.began.elapsed());
-                match tokio::time::timeout(left, read(response, &mut body)).await {
+                match tokio::time::timeout(left, read(response, &mut body, hear)).await {
                     Ok(read) => read.err(),
                     Err(_) => Some(format!("no end within {PATIENCE:?}")),
                 }
@@ -109,8 +119,13 @@ impl Begun {
     }
 }
 
-async fn read(mut response: reqwest::Response, body: &mut Vec<u8>) -> Result<(), String> {
+async fn read(
+    mut response: reqwest::Response,
+    body: &mut Vec<u8>,
+    mut hear: impl FnMut(&[u8]),
+) -> Result<(), String> {
     while let Some(piece) = response.chunk().await.map_err(|it| format!("{it:?}"))? {
+        hear(&piece);
         body.extend_from_slice(&piece);
     }
     Ok(())

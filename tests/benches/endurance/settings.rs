@@ -18,6 +18,12 @@ pub(crate) struct Arguments {
 pub(crate) enum Driver {
     /// Its files change again and again, well and badly, under a mixed load.
     Reloads,
+    /// Upstreams do everything wrong, and clients leave.
+    Chaos,
+    /// Many slow streams run at once.
+    Streams,
+    /// There are no more files to open.
+    Files,
 }
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +37,12 @@ pub(crate) struct Settings {
     /// Calls a second.
     #[arg(long, global = true, default_value_t = 40.0)]
     pub(crate) rate: f64,
+    /// Slow streams at once.
+    #[arg(long, global = true, default_value_t = 1_000)]
+    pub(crate) streams: usize,
+    /// Pieces of each, one a second.
+    #[arg(long, global = true, default_value_t = 60)]
+    pub(crate) events: usize,
     /// Of all that is random; printed, so that a run can be had again.
     #[arg(long, global = true, default_value_t = fastrand::u64(..))]
     pub(crate) seed: u64,
