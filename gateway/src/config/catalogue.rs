@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::accent;
+use super::prices::ListPrice;
 use crate::provider::{Auth, Dialect};
 
 /// The row of servers that no other row describes.
@@ -36,6 +37,15 @@ pub(super) struct Row {
     /// How it deviates from its dialect; `Accent` has the fields.
     #[serde(default)]
     pub(super) accent: BTreeMap<String, Value>,
+    /// List prices of its models, by name or pattern.
+    #[serde(default)]
+    pub(super) prices: BTreeMap<String, ListPrice>,
+    /// The page that has them, and when it was read.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "read by people, and demanded by the test")
+    )]
+    prices_source: Option<String>,
     /// The page that says so, and when it was read.
     #[cfg_attr(
         not(test),
@@ -102,6 +112,16 @@ mod tests {
         for (name, row) in catalogue.rows() {
             accent_of(name, row);
             assert!(row.source.is_some() || name == GENERIC, "{name}: no source");
+            assert_eq!(
+                row.prices.is_empty(),
+                row.prices_source.is_none(),
+                "{name}: prices come from a page"
+            );
+            for (model, price) in &row.prices {
+                let read = price.cache_read.unwrap_or(price.input);
+                let sound = 0.0 < read && read <= price.input && price.input <= price.output;
+                assert!(sound, "{name}: {model}: {price:?}");
+            }
             if let Some(url) = &row.base_url {
                 assert!(
                     url.starts_with("http") && !url.ends_with('/'),

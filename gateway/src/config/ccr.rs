@@ -176,7 +176,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         listen_place: None,
         keys: keys.unwrap_or_default(),
         keys_file: None,
-        prices: Prices::default(),
+        prices: Prices::default().and_listed(&import.upstreams, around.catalogue),
         state: State::default(),
         limits,
         attempts: Attempts::default(),

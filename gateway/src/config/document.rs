@@ -441,7 +441,8 @@ fn refer(value: &mut Value) {
 /// The lines of all paths, counted from 1.
 pub(super) fn lines(text: &str) -> HashMap<String, usize> {
     let mut lines = HashMap::new();
-    let mut events = Parser::new_from_str(text).filter_map(Result::ok).peekable();
+    // After an error it gives that for ever: what follows has no lines.
+    let mut events = Parser::new_from_str(text).map_while(Result::ok).peekable();
     while let Some((event, _)) = events.peek() {
         if is_node(event) {
             locate(&mut events, String::new(), &mut lines);

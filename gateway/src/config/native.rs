@@ -199,6 +199,7 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> Config {
     }
     let keys = keys::read(members.get("keys"), around.keys);
     let prices = members.get("prices").map(prices::read).unwrap_or_default();
+    let prices = prices.and_listed(&upstreams, around.catalogue);
     warn_of_unpriced(root, &keys, &models, &prices, &names);
     let state = state(members.get("state"), &keys, around);
     let hooks = hooks(members.get("hooks"), &names, around);

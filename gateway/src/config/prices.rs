@@ -1,8 +1,12 @@
-//! `prices`: what a target's tokens cost. The catalogue has none: prices change, and
-//! one that is wrong unnoticed is worse than one that is missing and warned about.
+//! What a target's tokens cost: `prices` of the file, and where that is silent the list
+//! prices of the catalogue's vendors, at their own places alone.
 
 use sluice_codec::ir::Usage;
 
+use serde::Deserialize;
+
+use super::Upstream;
+use super::catalogue::Catalogue;
 use super::document::Node;
 use super::keys::NANO_USD;
 use super::native::settings;
@@ -12,7 +16,20 @@ const TOKENS: f64 = 1e6;
 
 /// The prices, by pattern of targets.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Prices(Vec<(String, Price)>);
+pub struct Prices {
+    own: Vec<(String, Price)>,
+    listed: Vec<(String, Price)>,
+}
+
+/// A list price of the catalogue, in US dollars per million tokens.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListPrice {
+    pub(super) input: f64,
+    pub(super) output: f64,
+    pub(super) cache_read: Option<f64>,
+    pub(super) cache_write: Option<f64>,
+}
 
 /// What a token costs, in billionths of a US dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,27 +45,45 @@ pub struct Price {
 }
 
 impl Prices {
-    /// The price of the target `upstream/model`: that of the longest pattern.
+    /// The price of the target `upstream/model`: that of the longest pattern, of the
+    /// file's if one matches.
     pub fn of(&self, target: &str) -> Option<Price> {
-        let matching = |(pattern, _): &&(String, Price)| crate::route::matches(pattern, target);
-        let found = self.0.iter().filter(matching);
-        found
-            .max_by_key(|(pattern, _)| pattern.len())
-            .map(|(_, price)| *price)
+        let longest = |prices: &[(String, Price)]| {
+            let found = prices.iter();
+            let found = found.filter(|(pattern, _)| crate::route::matches(pattern, target));
+            let longest = found.max_by_key(|(pattern, _)| pattern.len());
+            longest.map(|(_, price)| *price)
+        };
+        longest(&self.own).or_else(|| longest(&self.listed))
+    }
+
+    /// With the list prices of those `upstreams` that are their vendors' own places.
+    pub(super) fn and_listed(mut self, upstreams: &[Upstream], catalogue: &Catalogue) -> Self {
+        for upstream in upstreams {
+            let row = catalogue.row(&upstream.provider);
+            let row = row.filter(|row| row.base_url.as_ref() == Some(&upstream.base_url));
+            let prices = row.into_iter().flat_map(|row| &row.prices);
+            let prices = prices.map(|(model, listed)| {
+                let pattern = format!("{}/{model}", upstream.name);
+                (pattern, Price::from(*listed))
+            });
+            self.listed.extend(prices);
+        }
+        self
     }
 }
 
 impl Prices {
     /// `target` costs `price` from now on.
     pub(super) fn set(&mut self, target: String, price: Price) {
-        self.0.retain(|(known, _)| *known != target);
-        self.0.push((target, price));
+        self.own.retain(|(known, _)| *known != target);
+        self.own.push((target, price));
     }
 
     /// All of them, in US dollars per million tokens: input, output, cache read, cache
     /// write.
     pub(super) fn per_million(&self) -> impl Iterator<Item = (&str, [f64; 4])> {
-        self.0.iter().map(|(target, price)| {
+        self.own.iter().map(|(target, price)| {
             let parts = [
                 price.input,
                 price.output,
@@ -103,11 +138,12 @@ impl Price {
 
 pub(super) fn read(node: &Node<'_>) -> Prices {
     let prices = node.members().into_iter();
-    Prices(
-        prices
+    Prices {
+        own: prices
             .filter_map(|(name, node)| Some((name, price(&node)?)))
             .collect(),
-    )
+        listed: Vec::new(),
+    }
 }
 
 fn price(node: &Node<'_>) -> Option<Price> {
@@ -128,4 +164,16 @@ fn price(node: &Node<'_>) -> Option<Price> {
         cache_read: price("cache_read").unwrap_or(input),
         cache_write: price("cache_write").unwrap_or(input),
     })
+}
+
+impl From<ListPrice> for Price {
+    fn from(listed: ListPrice) -> Self {
+        let of = |usd: f64| usd / TOKENS * NANO_USD;
+        Self {
+            input: of(listed.input),
+            output: of(listed.output),
+            cache_read: of(listed.cache_read.unwrap_or(listed.input)),
+            cache_write: of(listed.cache_write.unwrap_or(listed.input)),
+        }
+    }
 }

@@ -297,28 +297,28 @@ mod tests {
             "telemetry: { endpoint: \"http://u:t0p@h\" }",
             &[],
             &format!(
-                "f.yaml:2: telemetry.endpoint: {url}; write it as `http://127.0.0.1:4318`; credentials go into `headers`"
+                "error: f.yaml:2: telemetry.endpoint: {url}; write it as `http://127.0.0.1:4318`; credentials go into `headers`"
             ),
         );
         check(
             "telemetry: {}",
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", "t0p:4317")],
-            &format!("f.yaml:2: telemetry: `OTEL_EXPORTER_OTLP_ENDPOINT`: {url}"),
+            &format!("error: f.yaml:2: telemetry: `OTEL_EXPORTER_OTLP_ENDPOINT`: {url}"),
         );
         check(
             "telemetry: {}",
             &[("OTEL_EXPORTER_OTLP_HEADERS", "t0p")],
-            "f.yaml:2: telemetry: `OTEL_EXPORTER_OTLP_HEADERS`: not a list like `key=value,key=value`",
+            "error: f.yaml:2: telemetry: `OTEL_EXPORTER_OTLP_HEADERS`: not a list like `key=value,key=value`",
         );
         check(
             "telemetry: { sampling_ratio: 2 }",
             &[],
-            "f.yaml:2: telemetry.sampling_ratio: at most 1, which is every call",
+            "error: f.yaml:2: telemetry.sampling_ratio: at most 1, which is every call",
         );
         check(
             "telemetry: { attributes: { service.name: x } }",
             &[],
-            "f.yaml:2: telemetry.attributes.service.name: has a setting of its own, `service_name`",
+            "error: f.yaml:2: telemetry.attributes.service.name: has a setting of its own, `service_name`",
         );
     }
 }

@@ -911,3 +911,30 @@ fn the_embedded_default_takes_keys_and_servers_that_are_there() {
     assert_eq!(loaded.config.upstreams[0].base_url, "http://127.0.0.1:1/v1");
     assert_eq!(loaded.config.hooks.folder, None);
 }
+
+#[test]
+fn what_only_one_of_the_parsers_takes_ends_and_has_no_lines() {
+    // The brace stands further out than its key.
+    let text = "models:\n  m: { upstream: u,\n    model: x\n}\nnonsense: 1\nupstreams: { u: { base_url: \"http://127.0.0.1:1/v1\" } }";
+    let found = loaded(text).expect_err("a setting that is none");
+    let found = found.iter().map(ToString::to_string);
+    let found: Vec<_> = found.filter(|it| it.contains("`nonsense`")).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("error: f.yaml: nonsense"), "{found:?}");
+}
+
+#[test]
+fn list_prices_are_those_of_the_vendors_own_place() {
+    let input = |more: &str, prices: &str| {
+        let text = format!(
+            "upstreams: {{ a: {{ provider: anthropic, api_key: k{more} }} }}\nmodels: {{ m: {{ upstream: a }} }}\n{prices}"
+        );
+        let price = loaded(&text).expect("sound").config.prices;
+        let usd = |price: Price| (price.input / NANO_USD * 1e6).round();
+        price.of("a/claude-opus-5-5").map(usd)
+    };
+    assert_eq!(input("", ""), Some(4.0));
+    let own = "prices: { \"*\": { input: 9, output: 9 } }";
+    assert_eq!(input("", own), Some(9.0));
+    assert_eq!(input(", base_url: \"https://elsewhere.test/v1\"", ""), None);
+}

@@ -116,7 +116,9 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
             .map(super::Keys::of_one)
             .unwrap_or_default(),
         keys_file: None,
-        prices: import.prices,
+        prices: import
+            .prices
+            .and_listed(&import.upstreams, around.catalogue),
         state: State::default(),
         limits: routing::limits(&general, &routed, &mut origins),
         attempts: routing::attempts(&routed, &import.retries, &mut origins),
