@@ -469,7 +469,7 @@ fn no_content() -> Vec<Fault> {
         early(
             "204",
             "sent no answer",
-            vec![say("HTTP/1.1 204 No Content\r\n\r\n")],
+            vec![say("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")],
         ),
         early(
             "html",

@@ -44,9 +44,12 @@ const LEAVES_EVERY: u32 = 20;
 /// For so long, at first, nothing is wrong: what latencies are compared with.
 const CALM_MAX: Duration = Duration::from_secs(30);
 
-/// Open files must be as few as at the start by then: idle connections of the gateway's
-/// client last for 90 s.
-const CLOSED_MAX: Duration = Duration::from_secs(150);
+/// A gateway that listens has its watcher and the like by then.
+const SETTLES: Duration = Duration::from_secs(2);
+
+/// Open files must be as few as at the start by then: the gateway's client looks every
+/// 90 s which connections have been idle for 90 s.
+const CLOSED_MAX: Duration = Duration::from_secs(200);
 
 pub(crate) async fn run(settings: &Settings) -> ExitCode {
     let mut report = Report::new("Upstreams that misbehave");
@@ -66,6 +69,7 @@ pub(crate) async fn run(settings: &Settings) -> ExitCode {
         log: Log::Kept,
         ..Setup::new(&config, cache.path())
     });
+    tokio::time::sleep(SETTLES).await;
     let before = Sample::of(&gateway);
     let watch = Watch::begin(&gateway);
 
@@ -344,4 +348,28 @@ async fn closed(report: &mut Report, gateway: &mut Process, before: Sample) {
             began.elapsed().as_secs_f64()
         ),
     );
+    if files > before.files {
+        for line in connections(gateway) {
+            report.figure("open", &line);
+        }
+    }
+}
+
+/// The TCP connections of a process: from where to where (addresses as Linux has them,
+/// in hexadecimal), and in which state.
+fn connections(gateway: &Process) -> Vec<String> {
+    let files = std::fs::read_dir(gateway.proc().join("fd"));
+    let files = files.into_iter().flatten().flatten();
+    let names = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    let names: Vec<_> = names.map(|name| name.display().to_string()).collect();
+    let table = std::fs::read_to_string(gateway.proc().join("net/tcp")).unwrap_or_default();
+    let lines = table.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let socket = format!("socket:[{}]", fields.get(9)?);
+        let (from, to, state) = (fields[1], fields[2], fields[3]);
+        names
+            .contains(&socket)
+            .then(|| format!("{from} -> {to} in state {state}"))
+    });
+    lines.collect()
 }
