@@ -175,6 +175,19 @@ impl Limits {
     }
 }
 
+/// Each fault as a model of the configuration, alone and, with a `+` behind its name,
+/// before a target `good` that answers.
+pub fn models(faults: &[Fault]) -> String {
+    let models = faults.iter().map(|fault| {
+        let (name, place) = (fault.name, fault.place.name());
+        let target = format!("{{ upstream: {place}, model: \"{name}\" }}");
+        format!(
+            "  \"{name}\": {target}\n  \"{name}+\": [ {target}, {{ upstream: good, model: good }} ]\n"
+        )
+    });
+    models.collect()
+}
+
 // === what calls come to ===
 
 /// The OpenAI error type of an error with this status.
@@ -291,10 +304,11 @@ fn json(text: &str) -> String {
     answer.to_string()
 }
 
+/// A whole answer, and the last on its connection: the next request would meet its end.
 fn answer(status: &str, headers: &str, body: &str) -> Act {
     let length = body.len();
     say(format!(
-        "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
     ))
 }
 
@@ -572,7 +586,7 @@ fn cuts() -> Vec<Fault> {
             502,
             "broke the connection",
             vec![say(format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{short}",
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{short}",
                 short.len() + 9
             ))],
         ),
@@ -582,7 +596,7 @@ fn cuts() -> Vec<Fault> {
             502,
             "no JSON",
             vec![say(format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{short}",
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{short}",
                 short.len() - 9
             ))],
         ),
