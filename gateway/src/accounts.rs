@@ -356,12 +356,9 @@ impl Charge {
     /// It is beyond the limit, at `sum` with what the call would take.
     fn refusal(&self, client: &str, sum: i64) -> Error {
         let unit = self.unit;
-        let per = match self.per {
-            None => "a minute",
-            Some(Period::Day) => "a day",
-            Some(Period::Month) => "a month",
-            Some(Period::Total) => "in total",
-        };
+        let per = self
+            .per
+            .map_or_else(|| "a minute".into(), |per| per.to_string());
         let message = format!(
             "the limit of key `{client}` is {} {per} (`{}`): {} are taken, and this call may take {}",
             unit.told(self.limit),

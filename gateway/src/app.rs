@@ -96,14 +96,14 @@ impl App {
     /// Whatever is wrong with the configuration, a hook or the address.
     pub async fn start(source: Source, overrides: Overrides) -> Result<Self, StartError> {
         let builder = Builder::new(source, overrides).await?;
-        let (builder, built) = on_thread(builder, |builder| {
+        let built = on_thread(move || {
             let (snapshot, notes) = builder.build(None)?;
             let watched = builder.watched(&snapshot);
             let seen = Fingerprints::of(&watched);
-            Ok((snapshot, notes, watched, seen))
-        })
-        .await;
-        let (snapshot, notes, watched, seen) = built.map_err(StartError::Wrong)?;
+            Ok((builder, snapshot, notes, watched, seen))
+        });
+        let built = built.await.map_err(StartError::Wrong)?;
+        let (builder, snapshot, notes, watched, seen) = built;
         log_diagnostics(&notes);
 
         let listen = snapshot.config.listen;
@@ -429,14 +429,8 @@ fn unplaced(what: &str, message: String) -> Diagnostic {
 }
 
 /// Run `work` off the runtime's threads; nothing in it may be cancelled half-way.
-async fn on_thread<T: Send + 'static, R: Send + 'static>(
-    state: T,
-    work: impl FnOnce(&T) -> R + Send + 'static,
-) -> (T, R) {
-    let done = tokio::task::spawn_blocking(move || {
-        let result = work(&state);
-        (state, result)
-    });
+async fn on_thread<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    let done = tokio::task::spawn_blocking(work);
     done.await.expect("building a snapshot does not panic")
 }
 
@@ -519,7 +513,5 @@ fn log_diagnostics(diagnostics: &[Diagnostic]) {
 
 /// A line each, and how many there are.
 fn list(diagnostics: &[Diagnostic]) -> String {
-    let lines = diagnostics.iter().map(ToString::to_string);
-    let lines: Vec<_> = lines.chain([config::counted(diagnostics)]).collect();
-    lines.join("\n")
+    config::lines(diagnostics) + &config::counted(diagnostics)
 }

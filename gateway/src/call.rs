@@ -158,11 +158,10 @@ impl Call {
     /// The latest attempt broke off in the answer, and another goes on.
     pub fn broke_off(&mut self) {
         let spent = self.spent();
-        self.broken_off.nano_usd += self.nano_usd(&spent).unwrap_or(0);
-        let prompts = &mut self.broken_off.prompts;
-        prompts.input += spent.input;
-        prompts.cache_read += spent.cache_read;
-        prompts.cache_write += spent.cache_write;
+        let nano_usd = self.nano_usd(&spent).unwrap_or(0);
+        self.broken_off.nano_usd = self.broken_off.nano_usd.saturating_add(nano_usd);
+        let prompts = std::mem::take(&mut self.broken_off.prompts);
+        self.broken_off.prompts = prompts.and_prompt_of(&spent);
         self.broken_off.output = spent.output;
     }
 
@@ -209,9 +208,8 @@ impl Call {
     fn spent(&self) -> Usage {
         let counted = self.usage.clone().unwrap_or_default();
         let is_whole = matches!(self.outcome, Outcome::Answered);
-        let prompt = counted.input + counted.cache_read + counted.cache_write;
         let was_asked = self.attempts > 0 && matches!(self.outcome, Outcome::Abandoned);
-        let guess = match prompt == 0 && (was_asked || self.answer_bytes > 0) {
+        let guess = match counted.prompt() == 0 && (was_asked || self.answer_bytes > 0) {
             true => self.prompt_guess,
             false => 0,
         };
@@ -220,7 +218,7 @@ impl Call {
             false => counted.output.max(tokens_of(self.answer_bytes)),
         };
         Usage {
-            input: counted.input + guess,
+            input: counted.input.saturating_add(guess),
             output,
             ..counted
         }
@@ -234,17 +232,6 @@ impl Call {
             output,
             ..spent.clone()
         }))
-    }
-
-    /// `usage` with the prompts that the client is not shown.
-    fn with_broken_off(&self, usage: Usage) -> Usage {
-        let prompts = &self.broken_off.prompts;
-        Usage {
-            input: usage.input + prompts.input,
-            cache_read: usage.cache_read + prompts.cache_read,
-            cache_write: usage.cache_write + prompts.cache_write,
-            ..usage
-        }
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -262,16 +249,19 @@ impl Drop for Call {
         let ms = self.elapsed_ms();
         let spent = self.spent();
         let nano_usd = self.nano_usd(&spent);
-        let nano_usd = nano_usd.map(|latest| latest + self.broken_off.nano_usd);
-        let spent = self.with_broken_off(spent);
+        let nano_usd = nano_usd.map(|latest| latest.saturating_add(self.broken_off.nano_usd));
+        // The client is not shown the prompts of attempts that broke off.
+        let hidden = &self.broken_off.prompts;
+        let spent = spent.and_prompt_of(hidden);
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(Use {
-                tokens: spent.input + spent.output + spent.cache_read + spent.cache_write,
+                tokens: spent.prompt().saturating_add(spent.output),
                 nano_usd: nano_usd.unwrap_or(self.broken_off.nano_usd),
             });
         }
         let usd = nano_usd.map(|nano| nano as f64 / NANO_USD);
-        self.usage = self.usage.take().map(|usage| self.with_broken_off(usage));
+        let counted = self.usage.take();
+        self.usage = counted.map(|usage| usage.and_prompt_of(hidden));
         let usage = self.usage.clone().unwrap_or_default();
         let edits = texts(self.session.edits()).join("; ");
         let failures = texts(self.session.failures()).join("; ");
@@ -301,9 +291,11 @@ impl Drop for Call {
             shadow,
             "Call finished."
         );
-        self.tally.ended(&self.counted(outcome, status));
-        if let Some(trace) = self.trace.take() {
-            trace.finish(&self.finished(outcome, status, usd));
+        let trace = self.trace.take();
+        let ended = self.ended(outcome, status);
+        self.tally.ended(&ended);
+        if let Some(trace) = trace {
+            trace.finish(&self.finished(ended, usd));
         }
         if self.session.wants(Stage::Complete) {
             let record = self.record(outcome, status, error, ms, usd);
@@ -313,11 +305,8 @@ impl Drop for Call {
 }
 
 impl Call {
-    fn counted(&self, outcome: &'static str, status: u16) -> Ended<'_> {
-        let tokens = |usage: &Usage| {
-            let (read, written) = (usage.cache_read, usage.cache_write);
-            [usage.input, usage.output, read, written]
-        };
+    /// What is counted.
+    fn ended(&self, outcome: &'static str, status: u16) -> Ended<'_> {
         Ended {
             route: self.route.as_deref(),
             target: self.target_label.as_deref(),
@@ -328,25 +317,20 @@ impl Call {
             is_streamed: self.is_streamed,
             attempts: self.attempts,
             losses: self.losses.count(),
-            tokens: self.usage.as_ref().map(tokens),
+            usage: self.usage.as_ref(),
         }
     }
 
     /// What the collector is told.
-    fn finished(&self, outcome: &'static str, status: u16, usd: Option<f64>) -> Finished<'_> {
+    fn finished<'c>(&'c self, ended: Ended<'c>, usd: Option<f64>) -> Finished<'c> {
         Finished {
             id: &self.id,
             client: self.client(),
             model: &self.model,
             stream: self.stream,
-            route: self.route.as_deref(),
             target: self.target.as_deref(),
-            target_label: self.target_label.as_deref(),
             generation: self.generation,
-            outcome,
-            status,
-            seconds: self.began.elapsed().as_secs_f64(),
-            first_byte_seconds: self.first_byte_ms.map(|ms| ms as f64 / 1_000.0),
+            ended,
             tried: &self.tried,
             losses: &self.losses,
             edits: self.session.edits(),

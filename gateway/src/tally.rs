@@ -4,6 +4,8 @@
 //! entry that matched, a target is written as it is configured. `docs/operations.md`
 //! has the same list for operators; a test holds both together.
 
+use sluice_codec::ir::Usage;
+
 use crate::build_info;
 use crate::metrics::{Kind, Metrics};
 
@@ -117,9 +119,8 @@ pub struct Ended<'c> {
     pub attempts: u32,
     /// Fields that could not be carried.
     pub losses: usize,
-    /// Prompt tokens read from no cache, answer's tokens, prompt tokens read from a
-    /// cache, and written to it.
-    pub tokens: Option<[u64; 4]>,
+    /// Its tokens, where they were counted.
+    pub usage: Option<&'c Usage>,
 }
 
 impl Tally {
@@ -146,8 +147,8 @@ impl Tally {
     /// A call that began has ended.
     pub fn ended(&self, call: &Ended<'_>) {
         self.0.gauge(IN_FLIGHT, &[]).decrement(1.0);
-        let model = ("model", call.route.unwrap_or(OTHER_MODEL));
-        let target = ("target", call.target.unwrap_or(NO_TARGET));
+        let model = ("model", call.route_label());
+        let target = ("target", call.target_label());
         let (outcome, status) = (("outcome", call.outcome), call.status.to_string());
         let labels = [model, target, outcome, ("status", &status)];
         self.0.add(CALLS, 1, &labels);
@@ -163,8 +164,15 @@ impl Tally {
         self.0.add(LOSSES, call.losses as u64, &way);
         let retries = call.attempts.saturating_sub(1);
         self.0.add(RETRIES, u64::from(retries), &[model]);
-        let kinds = ["input", "output", "cache_read", "cache_write"];
-        for (kind, tokens) in kinds.into_iter().zip(call.tokens.into_iter().flatten()) {
+        let kinds = call.usage.into_iter().flat_map(|usage| {
+            [
+                ("input", usage.input),
+                ("output", usage.output),
+                ("cache_read", usage.cache_read),
+                ("cache_write", usage.cache_write),
+            ]
+        });
+        for (kind, tokens) in kinds {
             let labels = [model, target, ("kind", kind)];
             self.0.add(TOKENS, tokens, &labels);
         }
@@ -214,11 +222,20 @@ impl Tally {
 }
 
 impl Ended<'_> {
+    /// The entry that it went by, as labels have it.
+    pub(crate) fn route_label(&self) -> &str {
+        self.route.unwrap_or(OTHER_MODEL)
+    }
+
+    /// Its target, as labels have it.
+    pub(crate) fn target_label(&self) -> &str {
+        self.target.unwrap_or(NO_TARGET)
+    }
+
     /// The mean time between two tokens, where there are two and they went out as
     /// they came.
     fn gap(&self) -> Option<f64> {
-        let [_, output, ..] = self.tokens?;
-        let gaps = output.checked_sub(1).filter(|gaps| *gaps > 0)?;
+        let gaps = self.usage?.output.checked_sub(1).filter(|gaps| *gaps > 0)?;
         let first = self.first_byte_seconds.filter(|_| self.is_streamed)?;
         Some((self.seconds - first).max(0.0) / gaps as f64)
     }
@@ -238,7 +255,15 @@ mod tests {
         is_streamed: true,
         attempts: 3,
         losses: 2,
-        tokens: Some([7, 5, 11, 13]),
+        usage: Some(&USAGE),
+    };
+
+    const USAGE: Usage = Usage {
+        input: 7,
+        output: 5,
+        cache_read: 11,
+        cache_write: 13,
+        extras: Vec::new(),
     };
 
     #[test]
@@ -284,11 +309,11 @@ mod tests {
             ..STREAMED
         };
         let one_token = Ended {
-            tokens: Some([7, 1, 0, 0]),
+            usage: Some(&Usage { output: 1, ..USAGE }),
             ..STREAMED
         };
         let uncounted = Ended {
-            tokens: None,
+            usage: None,
             ..STREAMED
         };
         let gaps = [STREAMED, held, one_token, uncounted].map(|call| call.gap());

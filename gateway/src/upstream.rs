@@ -3,7 +3,6 @@
 
 mod lanes;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Request, Url};
 
-use crate::config::{Limits, Upstream};
+use crate::config::{Limits, Upstream, is_loopback};
 use crate::provider::Auth;
 use crate::secret::Secret;
 
@@ -271,11 +270,6 @@ fn insert_secret(headers: &mut HeaderMap, name: header::HeaderName, value: &str)
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// An error's causes without its URL, which may hold a key.

@@ -1,7 +1,7 @@
 //! Whatever comes in wrong gets a clear error in the client's dialect.
 
 use serde_json::json;
-use sluice_tests::{FakeUpstream, Script, TestGateway, chunk};
+use sluice_tests::{FakeUpstream, Script, TestGateway, chunk, until};
 
 const LIMITS: &str = "keys: [sk-own]\nlimits: { body_bytes_max: 2000 }\n";
 const KEY: (&str, &str) = ("x-api-key", "sk-own");
@@ -242,6 +242,41 @@ async fn upstreams_that_fail() {
             }
         }
     }
+}
+
+/// Sums of what an upstream counts end at the largest number, for whoever adds them up.
+#[tokio::test]
+async fn counts_beyond_every_bound() {
+    let most = u64::MAX;
+    let message = json!({ "id": "i", "type": "message", "role": "assistant", "model": "c",
+        "content": [{ "type": "text", "text": "ok" }], "stop_reason": "end_turn", "stop_sequence": null,
+        "usage": { "input_tokens": most, "output_tokens": most,
+            "cache_read_input_tokens": most, "cache_creation_input_tokens": most } });
+    let upstream = FakeUpstream::start(move |_| Script::json(&message)).await;
+    let gateway = TestGateway::start(&format!(
+        "\
+keys: [ {{ name: ann, key: sk-ann, admin: true, budget: {{ tokens: 1000000, per: total }} }} ]
+state: {{ store: memory }}
+prices: {{ \"*\": {{ input: 1, output: 1 }} }}
+upstreams: {{ up: {{ base_url: \"{}\", dialect: anthropic-messages }} }}
+models: {{ m: {{ upstream: up }} }}
+",
+        upstream.url()
+    ))
+    .await;
+    let client = gateway.client().with_key("sk-ann");
+    assert_eq!(client.ask("m", false).await.text(), "ok");
+    let counted =
+        "sluice_calls_total{model=\"m\",target=\"up/m\",outcome=\"answered\",status=\"200\"} 1";
+    let metrics = client.metrics().await;
+    assert!(metrics.contains(counted), "{metrics}");
+    until("it is settled", async || {
+        let report = client.request("GET", "/admin/keys", &[]).await.json();
+        let taken = report[0]["limits"][0]["taken"].as_f64();
+        (taken >= Some(i64::MAX as f64)).then_some(())
+    })
+    .await;
+    assert_eq!(client.ask("m", true).await.status, 429);
 }
 
 /// Headers of an upstream's 429, and what the client reads of them.

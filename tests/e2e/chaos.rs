@@ -5,7 +5,7 @@
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use sluice_tests::ending::{Taken, Tongue};
-use sluice_tests::faults::{ALL, Fault, Limits, Place, faults};
+use sluice_tests::faults::{ALL, Fault, Limits, Place, faults, models};
 use sluice_tests::{Authority, Client, FakeUpstream, Rogue, TestGateway};
 
 /// Short, so that the test is; not so short that a busy machine misses them.
@@ -20,21 +20,13 @@ const LIMITS: Limits = Limits {
 /// are missed.
 const AT_ONCE: usize = 100;
 
-/// Each fault as a model, alone and with a good target behind it.
 fn config(rogue: &Rogue, good: &FakeUpstream, faults: &[Fault]) -> String {
-    let models = faults.iter().map(|fault| {
-        let (name, place) = (fault.name, fault.place.name());
-        let target = format!("{{ upstream: {place}, model: \"{name}\" }}");
-        format!(
-            "  \"{name}\": {target}\n  \"{name}+\": [ {target}, {{ upstream: good, model: good }} ]\n"
-        )
-    });
-    let models: String = models.collect();
     format!(
-        "limits: {}\nattempts: {{ failures_max: 1000, cooldown_ms: 1, cooldown_ms_max: 1 }}\nupstreams:\n  good: {{ base_url: \"{}\" }}\n{}models:\n{models}",
+        "limits: {}\nattempts: {{ failures_max: 1000, cooldown_ms: 1, cooldown_ms_max: 1 }}\nupstreams:\n  good: {{ base_url: \"{}\" }}\n{}models:\n{}",
         LIMITS.config(),
         good.url(),
-        rogue.config()
+        rogue.config(),
+        models(faults)
     )
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sluice_tests::guests::GUEST_EVERY_STAGE;
-use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, text_stream};
+use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, text_stream, until};
 
 /// Released versions, and the digest of each without its comments.
 const RELEASED: [(&str, &str); 1] = [(
@@ -215,12 +215,12 @@ async fn what_it_reads_and_changes_is_what_it_was() {
     let names = list["data"].as_array().expect("a list").iter();
     assert!(names.map(|it| &it["id"]).any(|id| id == "one-more"));
 
-    let mut text = String::new();
     // Nobody waits for `on-complete`, so the test asks until it has run.
-    while !text.contains("sluice_hook_calls{") {
-        let answer = client.request("GET", "/metrics", &[]).await;
-        text = String::from_utf8_lossy(&answer.body).into_owned();
-    }
+    let text = until("it is counted", async || {
+        let text = client.metrics().await;
+        text.contains("sluice_hook_calls{").then_some(text)
+    })
+    .await;
     for label in ["store=\"keeps\"", "nth=\"1\"", "outcome=\"answered\""] {
         assert!(text.contains(label), "{label}: {text}");
     }

@@ -166,9 +166,7 @@ models:
         seen.extend(response.chunk().await.expect("sound").expect("more"));
     }
     speaker.break_off();
-    while let Some(piece) = response.chunk().await.expect("sound") {
-        seen.extend(piece);
-    }
+    seen.extend(response.bytes().await.expect("sound"));
     let events = sluice_tests::sse(&seen);
     let broke = events
         .iter()
@@ -226,8 +224,7 @@ models:
         (&shown["input_tokens"], &shown["output_tokens"]),
         (&json!(7), &json!(10))
     );
-    let metrics = gateway.client().request("GET", "/metrics", &[]).await;
-    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let metrics = gateway.client().metrics().await;
     let count = |kind: &str| {
         let mut lines = metrics.lines();
         let line = lines.find(|it| it.starts_with("sluice_tokens_total") && it.contains(kind));

@@ -4,7 +4,6 @@
 //! Upstreams agree on it over TLS only, so the gateway runs in a second process that
 //! trusts the test's authority, as in `tls`.
 
-use std::process::Command;
 use std::sync::Arc;
 
 use axum::http::Version;
@@ -26,19 +25,10 @@ const PORT: &str = "SLUICE_TESTS_HTTP2_PORT";
 /// Run the test `name` again, as one that trusts `authority`.
 async fn again(name: &str, authority: &Authority, port: u16) {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority.pem()).expect("it takes a file");
-    let mut second = Command::new(std::env::current_exe().expect("it has a path"));
-    second
-        .args(["--exact", "--nocapture", &format!("http2::{name}")])
-        .env(PORT, port.to_string())
-        .env("SSL_CERT_FILE", file)
-        .env_remove("SSL_CERT_DIR");
-    let ended = tokio::task::spawn_blocking(move || second.output()).await;
-    let ended = ended.expect("it is not cancelled").expect("it starts");
-    let [said, logged] =
-        [ended.stdout, ended.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
-    assert!(said.contains("1 passed"), "{logged}");
+    let file = authority.save(folder.path());
+    let (name, port) = (format!("http2::{name}"), port.to_string());
+    let (passed, logged) = sluice_tests::again(&name, &file, (PORT, &port)).await;
+    assert!(passed, "{logged}");
 }
 
 /// In the second process: a gateway before the upstream of the first.

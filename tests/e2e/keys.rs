@@ -1,17 +1,12 @@
 //! Keys: whose they are, what they are for, and what they may use up.
 
-use std::time::Duration;
-
 use serde_json::json;
 use sluice::cli::keys::{self, Command};
 use sluice_tests::guests::GUEST_STAGES;
-use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk};
+use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk, until};
 
 /// The endpoints of both dialects.
 const ENDPOINTS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
-
-/// No test waits longer than this for anything, so that a hang is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ask `model` for an answer of at most 1000 tokens.
 async fn ask(gateway: &TestGateway, path: &str, key: &str, model: &str, stream: bool) -> Answer {
@@ -26,16 +21,11 @@ async fn ask(gateway: &TestGateway, path: &str, key: &str, model: &str, stream: 
 
 /// Ask until the answer has `status`: what ended is settled aside.
 async fn ask_until(gateway: &TestGateway, key: &str, stream: bool, status: u16) -> Answer {
-    let asking = async {
-        loop {
-            let answer = ask(gateway, "/v1/messages", key, "m", stream).await;
-            if answer.status == status {
-                return answer;
-            }
-        }
-    };
-    let answer = tokio::time::timeout(PATIENCE, asking).await;
-    answer.unwrap_or_else(|_| panic!("never {status}"))
+    until(&status.to_string(), async || {
+        let answer = ask(gateway, "/v1/messages", key, "m", stream).await;
+        (answer.status == status).then_some(answer)
+    })
+    .await
 }
 
 /// A limit of 1013 tokens: a call reserves 1005 (1000 of its answer, 5 of "hi" and
@@ -59,16 +49,11 @@ async fn taken(gateway: &TestGateway, stream: bool) -> String {
 
 /// What is taken once it is no longer `before`: what ended is settled aside.
 async fn taken_after(gateway: &TestGateway, stream: bool, before: &str) -> String {
-    let asking = async {
-        loop {
-            let taken = taken(gateway, stream).await;
-            if taken != before {
-                return taken;
-            }
-        }
-    };
-    let taken = tokio::time::timeout(PATIENCE, asking).await;
-    taken.unwrap_or_else(|_| panic!("for ever {before}"))
+    until(&format!("other than {before}"), async || {
+        let taken = taken(gateway, stream).await;
+        (taken != before).then_some(taken)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -136,19 +121,12 @@ hooks: { chain: [ { hook: stages, grants: { kv: true }, config: { count: true } 
     );
     let gateway = TestGateway::with_hooks(&config, &[("stages", GUEST_STAGES)]).await;
     ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true).await;
-    let counted = async {
-        loop {
-            let headers = [("x-api-key", "sk-any")];
-            let answer = gateway.client().request("GET", "/metrics", &headers).await;
-            let text = String::from_utf8_lossy(&answer.body).into_owned();
-            if text.contains("sluice_hook_calls{") {
-                return text;
-            }
-        }
-    };
-    let text = tokio::time::timeout(PATIENCE, counted)
-        .await
-        .expect("it is counted");
+    let admin = gateway.client().with_key("sk-any");
+    let text = until("it is counted", async || {
+        let text = admin.metrics().await;
+        text.contains("sluice_hook_calls{").then_some(text)
+    })
+    .await;
     assert!(text.contains("client=\"ann\",recorded=\"ann\""), "{text}");
     assert!(!text.contains("sk-ann"), "{text}");
 }
@@ -205,19 +183,14 @@ async fn a_budget_is_settled_by_what_was_used() {
             let answer = ask_until(&gateway, "sk-ann", stream, 429).await;
             assert_eq!(answer.header("retry-after"), "", "it never begins anew");
             assert_eq!(answer.header("x-should-retry"), "false");
-            let asking = async {
-                loop {
-                    let answer = ask(&gateway, path, "sk-ann", "m", stream).await;
-                    let body = answer.json();
-                    let said = body["error"]["message"].as_str().expect("a message");
-                    if said.contains("30 tokens are taken, and this call may take 1005 tokens") {
-                        return body["error"]["type"].clone();
-                    }
-                }
-            };
-            let kind = tokio::time::timeout(PATIENCE, asking)
-                .await
-                .expect("settled");
+            let kind = until("settled", async || {
+                let answer = ask(&gateway, path, "sk-ann", "m", stream).await;
+                let body = answer.json();
+                let said = body["error"]["message"].as_str().expect("a message");
+                said.contains("30 tokens are taken, and this call may take 1005 tokens")
+                    .then(|| body["error"]["type"].clone())
+            })
+            .await;
             assert_eq!(kind, "rate_limit_error");
         }
     }
@@ -320,19 +293,12 @@ state: { store: memory }
     // Nobody waits for next month with a request in hand.
     assert_ne!(answer.header("retry-after"), "");
     assert_eq!(answer.header("x-should-retry"), "false");
-    let admin = [("x-api-key", "sk-any")];
-    let settled = async {
-        loop {
-            let client = gateway.client();
-            let report = client.request("GET", "/admin/keys", &admin).await.json();
-            if report[0]["limits"][0]["taken"] == 6.0 {
-                return report;
-            }
-        }
-    };
-    let report = tokio::time::timeout(PATIENCE, settled)
-        .await
-        .expect("settled");
+    let admin = gateway.client().with_key("sk-any");
+    let report = until("settled", async || {
+        let report = admin.request("GET", "/admin/keys", &[]).await.json();
+        (report[0]["limits"][0]["taken"] == 6.0).then_some(report)
+    })
+    .await;
     let limit = &report[0]["limits"][0];
     assert_eq!(
         (&report[0]["name"], &limit["unit"]),
@@ -363,16 +329,10 @@ async fn a_budget_outlasts_reloads_and_the_process() {
     ask_until(&gateway, "sk-ann", true, 429).await;
     drop(gateway);
     // The file is closed when its last user is gone, which is aside.
-    let starting = async {
-        loop {
-            if let Ok(gateway) = TestGateway::try_start(&config, &[]).await {
-                return gateway;
-            }
-        }
-    };
-    let gateway = tokio::time::timeout(PATIENCE, starting)
-        .await
-        .expect("it starts");
+    let gateway = until("it starts", async || {
+        TestGateway::try_start(&config, &[]).await.ok()
+    })
+    .await;
     assert_eq!(
         ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true)
             .await
@@ -397,9 +357,7 @@ async fn without_its_store_calls_go_on_or_are_refused() {
                 assert_eq!(answer.status, status, "{policy}");
             }
         }
-        let headers = [("x-api-key", "sk-any")];
-        let metrics = gateway.client().request("GET", "/metrics", &headers).await;
-        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        let text = gateway.client().with_key("sk-any").metrics().await;
         assert!(text.contains("sluice_state_failures_total 4"), "{text}");
     }
 }

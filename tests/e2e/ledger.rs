@@ -61,8 +61,7 @@ async fn every_stage_is_in_the_books() {
         "{stage}"
     );
     assert!(books["memory_bytes"].as_u64() > Some(65_535), "{books}");
-    let metrics = gateway.client().request("GET", "/metrics", &[]).await;
-    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let metrics = gateway.client().metrics().await;
     let line = "sluice_hook_runs_total{hook=\"cap-max-tokens\",stage=\"on-upstream-request\"} 3";
     assert!(metrics.contains(line), "{metrics}");
 }

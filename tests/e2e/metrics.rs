@@ -34,11 +34,6 @@ limits: {{ body_bytes_max: 2000 }}
     .await
 }
 
-async fn metrics(gateway: &TestGateway) -> String {
-    let answer = gateway.client().request("GET", "/metrics", &[]).await;
-    String::from_utf8_lossy(&answer.body).into_owned()
-}
-
 #[track_caller]
 fn check(text: &str, lines: &[&str]) {
     for line in lines {
@@ -60,7 +55,7 @@ async fn calls_are_counted_by_what_is_configured() {
         client.ask(name, true).await;
     }
     client.ask(&"m".repeat(3_000), false).await;
-    let text = metrics(&gateway).await;
+    let text = gateway.client().metrics().await;
     check(
         &text,
         &[
@@ -93,12 +88,15 @@ async fn a_call_is_in_flight_until_its_client_has_left() {
     speaker.say(chunk(&json!({ "content": "ok" })));
     let mut answer = gateway.client().begin("m").await;
     answer.chunk().await.expect("a stream").expect("a word");
-    check(&metrics(&gateway).await, &["sluice_calls_in_flight 1"]);
+    check(
+        &gateway.client().metrics().await,
+        &["sluice_calls_in_flight 1"],
+    );
     drop(answer);
     speaker.left().await;
     let left = "sluice_calls_total{model=\"m\",target=\"up/up-m\",outcome=\"client left\",status=\"499\"} 1";
     check(
-        &metrics(&gateway).await,
+        &gateway.client().metrics().await,
         &["sluice_calls_in_flight 0", left],
     );
 }
@@ -116,7 +114,7 @@ async fn reloads_are_counted_by_what_became_of_them() {
     gateway
         .reload(|folder| edited(folder, "nonsense: 1\n"))
         .await;
-    let text = metrics(&gateway).await;
+    let text = gateway.client().metrics().await;
     check(
         &text,
         &[

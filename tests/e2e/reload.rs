@@ -11,18 +11,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CHAIN: &str = "hooks: { chain: [ { hook: cap-max-tokens, config: { max: 100 } } ] }\n";
 
+/// The first piece of an answer.
+async fn begun(running: &mut reqwest::Response) -> Vec<u8> {
+    let piece = running.chunk().await.expect("it runs");
+    piece.expect("it has begun").to_vec()
+}
+
 #[tokio::test]
 async fn a_running_stream_keeps_its_world_and_the_next_call_gets_the_new_one() {
     let (upstream, speaker) = FakeUpstream::live().await;
     let mut gateway = TestGateway::start(&upstream.config(CHAIN)).await;
     speaker.say(chunk(&json!({ "content": "before" })));
     let mut running = gateway.client().begin("m").await;
-    let mut seen = running
-        .chunk()
-        .await
-        .expect("it runs")
-        .expect("it has begun")
-        .to_vec();
+    let mut seen = begun(&mut running).await;
 
     let state = gateway
         .reload(|folder| {
@@ -55,9 +56,7 @@ async fn a_running_stream_keeps_its_world_and_the_next_call_gets_the_new_one() {
 
     speaker.say(chunk(&json!({ "content": " after" })));
     speaker.say(finish("stop"));
-    while let Some(piece) = running.chunk().await.expect("it ends well") {
-        seen.extend(piece);
-    }
+    seen.extend(running.bytes().await.expect("it ends well"));
     let events = sse(&seen);
     let text: String = events
         .iter()
@@ -541,12 +540,7 @@ async fn another_address_takes_over_and_calls_on_the_old_one_end_whole() {
     let client = gateway.client().with_key("sk-of-the-test");
     speaker.say(chunk(&json!({ "content": "before" })));
     let mut running = client.begin("m").await;
-    let mut seen = running
-        .chunk()
-        .await
-        .expect("it runs")
-        .expect("it has begun")
-        .to_vec();
+    let mut seen = begun(&mut running).await;
     // Connections of those who have nothing to say at the moment.
     let mut idle = tokio::net::TcpStream::connect(&old)
         .await
@@ -574,9 +568,7 @@ async fn another_address_takes_over_and_calls_on_the_old_one_end_whole() {
 
     speaker.say(chunk(&json!({ "content": " after" })));
     speaker.say(finish("stop"));
-    while let Some(piece) = running.chunk().await.expect("it ends well") {
-        seen.extend(piece);
-    }
+    seen.extend(running.bytes().await.expect("it ends well"));
     let events = sse(&seen);
     assert_eq!(events.last().expect("events")["type"], "message_stop");
 }
@@ -642,7 +634,7 @@ async fn one_port_is_handed_over_between_loopback_and_all_interfaces() {
         .expect("it starts");
     let client = gateway.client().with_key("sk-of-the-test");
     speaker.say(chunk(&json!({ "content": "here is " })));
-    let mut running = client.begin("m").await;
+    let running = client.begin("m").await;
     for addr in [&all, &loopback, &all] {
         let state = move_to(&mut gateway, &upstream, addr).await;
         assert_eq!(state.refused, Vec::<String>::new());
@@ -652,10 +644,7 @@ async fn one_port_is_handed_over_between_loopback_and_all_interfaces() {
     for piece in sluice_tests::text_stream("all of it") {
         speaker.say(piece);
     }
-    let mut seen = Vec::new();
-    while let Some(piece) = running.chunk().await.expect("it ends well") {
-        seen.extend(piece);
-    }
+    let seen = running.bytes().await.expect("it ends well");
     assert_eq!(sse(&seen).last().expect("events")["type"], "message_stop");
 }
 

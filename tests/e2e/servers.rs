@@ -3,13 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice_tests::{Client, FakeUpstream, TestGateway, chunk, finish};
-
-/// No test waits longer than this for anything, so that a hang is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+use sluice_tests::{Client, FakeUpstream, PATIENCE, TestGateway, chunk, finish, until};
 
 /// A server on loopback; dropping it ends it, and forgets everything.
 struct Server {
@@ -78,13 +74,10 @@ async fn taken(gateway: &TestGateway) -> Value {
 
 /// Until so much is taken: what ended is settled aside.
 async fn settled(gateway: &TestGateway, expected: f64) {
-    let settled = async { while taken(gateway).await != expected {} };
-    let settled = tokio::time::timeout(PATIENCE, settled).await;
-    assert!(
-        settled.is_ok(),
-        "{} instead of {expected}",
-        taken(gateway).await
-    );
+    until(&format!("{expected} are taken"), async || {
+        (taken(gateway).await == expected).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -95,7 +88,7 @@ async fn gateways_on_one_server_hold_one_limit_together() {
     let a = server.gateway(&upstream, 2_040, "refuse").await;
     let b = server.gateway(&upstream, 2_040, "refuse").await;
     speaker.say(chunk(&json!({ "content": "hello" })));
-    let mut running = ann(&a).begin("m").await;
+    let running = ann(&a).begin("m").await;
     assert_eq!(taken(&b).await, 1_005.0, "what runs elsewhere is reserved");
     for (turn, gateway) in [&a, &b, &a, &b].into_iter().enumerate() {
         assert_eq!(ann(gateway).ask("m", turn % 2 == 0).await.status, 200);
@@ -107,7 +100,7 @@ async fn gateways_on_one_server_hold_one_limit_together() {
     for piece in [chunk(&json!({ "content": " there" })), finish("stop")] {
         speaker.say(piece);
     }
-    while running.chunk().await.expect("it ends well").is_some() {}
+    running.bytes().await.expect("it ends well");
     settled(&b, 50.0).await;
     assert_eq!(taken(&a).await, 50.0);
 }
@@ -143,11 +136,8 @@ async fn of_calls_that_come_at_once_no_more_pass_than_may() {
     // Their clients leave.
     calls.shutdown().await;
     for gateway in &gateways {
-        // About what their prompt is.
-        let left = async { while taken(gateway).await != 25.0 {} };
-        tokio::time::timeout(PATIENCE, left)
-            .await
-            .expect("it is given back");
+        // It is given back but for about what their prompt is.
+        settled(gateway, 25.0).await;
     }
     assert_eq!(upstream.requests().len(), 5);
 }
@@ -173,16 +163,10 @@ async fn a_server_that_goes_away_and_comes_back_is_counted_on_again() {
 
         let _server = Server::start_on(port).expect("nobody took its port");
         // It keeps nothing, and is tried again after a moment.
-        let counted = async {
-            loop {
-                ann(&gateway).ask("m", true).await;
-                if taken(&gateway).await.as_f64() >= Some(10.0) {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, counted)
-            .await
-            .expect("it counts again");
+        until("it counts again", async || {
+            ann(&gateway).ask("m", true).await;
+            (taken(&gateway).await.as_f64() >= Some(10.0)).then_some(())
+        })
+        .await;
     }
 }

@@ -41,8 +41,7 @@ async fn told(gateway: &TestGateway, expected: &[&str]) {
             .iter()
             .all(|what| text.contains(&format!("what=\"{what}")))
         {
-            let answer = gateway.client().request("GET", "/metrics", &[]).await;
-            text = String::from_utf8_lossy(&answer.body).into_owned();
+            text = gateway.client().metrics().await;
         }
     };
     let told = tokio::time::timeout(PATIENCE, all).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_tests::guests::{GUEST_SCRIPTED, GUEST_STAGES};
-use sluice_tests::{FakeUpstream, Script, TestGateway};
+use sluice_tests::{FakeUpstream, Script, TestGateway, until};
 
 /// An upstream that first answers with each of `statuses`, and then says "ok".
 async fn failing(statuses: &[u16]) -> FakeUpstream {
@@ -164,12 +164,13 @@ async fn on_complete_sees_the_record_after_the_last_byte() {
     let gateway = gateway(&upstream, &json!({ "count": true })).await;
     gateway.client().ask("m", true).await;
     gateway.client().ask("unknown", false).await;
-    let mut text = String::new();
     // Nobody waits for it, so the test asks until it has happened.
-    while text.matches("sluice_hook_calls{").count() < 2 {
-        let answer = gateway.client().request("GET", "/metrics", &[]).await;
-        text = String::from_utf8_lossy(&answer.body).into_owned();
-    }
+    let text = until("both are counted", async || {
+        let text = gateway.client().metrics().await;
+        let counted = text.matches("sluice_hook_calls{").count();
+        (counted >= 2).then_some(text)
+    })
+    .await;
     assert!(text.contains("outcome=\"answered\""), "{text}");
     assert!(text.contains("outcome=\"failed\""), "{text}");
     // The number that the store keeps is shared by all calls.

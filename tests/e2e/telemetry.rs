@@ -1,17 +1,13 @@
 //! What a collector is told of calls, over OTLP.
 
 use std::path::Path;
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sluice_tests::guests::GUEST_MISBEHAVE;
 use sluice_tests::{
-    Collector, FakeUpstream, Recorded, Script, Span, TestGateway, Told, chunk, text_stream,
+    Collector, FakeUpstream, Recorded, Script, Span, TestGateway, Told, chunk, text_stream, until,
 };
-
-/// No test waits longer than this for anything, so that a hang is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of a server and of a client, as OTLP has them.
 const SERVER: i32 = 2;
@@ -216,6 +212,7 @@ async fn a_client_that_leaves_is_told_of() {
 async fn an_attempt_that_breaks_off_and_the_one_that_goes_on_are_told_apart() {
     let upstream = FakeUpstream::start(|request| match request.json()["model"].as_str() {
         Some("half") => Script::Pieces(vec![chunk(&json!({ "content": "half of" }))]),
+        Some("bad") => Script::Whole(503, Vec::new(), "{}".into()),
         _ => Script::Pieces(text_stream(" it.")),
     })
     .await;
@@ -224,6 +221,8 @@ async fn an_attempt_that_breaks_off_and_the_one_that_goes_on_are_told_apart() {
         "upstreams: {{ up: {{ base_url: \"{}\" }} }}
 models:
   m: {{ targets: [{{ upstream: up, model: half }}, {{ upstream: up, model: rest }}], on_broken_stream: continue }}
+  n: {{ targets: [{{ upstream: up, model: half }}, {{ upstream: up, model: bad }}], on_broken_stream: continue }}
+attempts: {{ on: {{ 503: fail }} }}
 {}",
         upstream.url(),
         section(&collector, "prompts: true")
@@ -248,6 +247,12 @@ models:
         &spans[2],
         &json!({ "sluice.outcome": "answered", "sluice.target": "up/rest" }),
     );
+
+    gateway.client().ask("n", true).await;
+    let spans = collector.spans(6).await;
+    let tried = spans[5].attributes["sluice.tried"].as_array();
+    let last = tried.and_then(|tried| tried.last()).cloned();
+    assert_eq!(last, Some(json!("nobody goes on (503)")), "{:?}", spans[5]);
 }
 
 /// Ask as a part of a client's trace.
@@ -479,14 +484,9 @@ async fn what_was_said_is_told_where_it_is_granted() {
     assert!(!raw.contains("canary-key") && !raw.contains("canary-client-key"));
 }
 
-async fn metrics(gateway: &TestGateway) -> String {
-    let answer = gateway.client().request("GET", "/metrics", &[]).await;
-    String::from_utf8_lossy(&answer.body).into_owned()
-}
-
 /// How much of `signal` was dropped, as `/metrics` says.
 async fn dropped(gateway: &TestGateway, signal: &str) -> u64 {
-    let text = metrics(gateway).await;
+    let text = gateway.client().metrics().await;
     let family = format!("sluice_telemetry_dropped_total{{signal=\"{signal}\"}} ");
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(&family));
     lines
@@ -502,14 +502,12 @@ async fn what_a_collector_refuses_is_counted() {
     );
     let gateway = gateway(&upstream, &section(&collector, "")).await;
     assert_eq!(gateway.client().ask("m", true).await.text(), "canary-said");
-    let counted = async {
-        while dropped(&gateway, "traces").await < 2 || dropped(&gateway, "metrics").await < 1 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, counted)
-        .await
-        .expect("it is counted");
+    until("it is counted", async || {
+        let (traces, metrics) = ("traces", "metrics");
+        let both = dropped(&gateway, traces).await >= 2 && dropped(&gateway, metrics).await >= 1;
+        both.then_some(())
+    })
+    .await;
     assert_eq!(dropped(&gateway, "traces").await, 2);
 }
 

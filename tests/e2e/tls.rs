@@ -5,30 +5,13 @@
 //! change its own. So the gateway runs in a second process, which is the test again.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 use sluice_tests::guests::GUEST_ERRANDS;
-use sluice_tests::{Authority, FakeUpstream, Script, TestGateway};
+use sluice_tests::{Authority, FakeUpstream, Script, TestGateway, again};
 
 /// Tells the second process that it is the second, and the ports of [`SERVERS`].
 const PORTS: &str = "SLUICE_TESTS_TLS_PORTS";
-
-/// Run the test `name` again, where the certificates in `file` are trusted and no
-/// others: whether it passes, and what it logs.
-async fn again(name: &str, ports: &str, file: &Path) -> (bool, String) {
-    let mut second = Command::new(std::env::current_exe().expect("it has a path"));
-    second
-        .args(["--exact", "--nocapture", &format!("tls::{name}")])
-        .env(PORTS, ports)
-        .env("SSL_CERT_FILE", file)
-        .env_remove("SSL_CERT_DIR");
-    let ended = tokio::task::spawn_blocking(move || second.output()).await;
-    let ended = ended.expect("it is not cancelled").expect("it starts");
-    let [said, logged] =
-        [ended.stdout, ended.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
-    (said.contains("1 passed"), logged)
-}
 
 /// What they are called.
 const SERVERS: [&str; 4] = ["trusted", "untrusted", "misnamed", "plain"];
@@ -98,12 +81,11 @@ async fn only_certificates_of_trusted_authorities_are_taken() {
         FakeUpstream::start(script).await,
     ];
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, trusted.pem()).expect("it takes a file");
+    let file = trusted.save(folder.path());
 
     let ports: Vec<_> = servers.iter().map(|it| it.port().to_string()).collect();
-    let name = "only_certificates_of_trusted_authorities_are_taken";
-    let (passed, logged) = again(name, &ports.join(","), &file).await;
+    let name = "tls::only_certificates_of_trusted_authorities_are_taken";
+    let (passed, logged) = again(name, &file, (PORTS, &ports.join(","))).await;
     assert!(passed, "{logged}");
 
     let asked = servers.map(|server| server.requests().len());
@@ -127,7 +109,7 @@ async fn without_certificates_it_says_what_to_do() {
         assert!(why.contains("in `SSL_CERT_FILE`"), "{why}");
         return;
     }
-    let name = "without_certificates_it_says_what_to_do";
-    let (passed, logged) = again(name, "", Path::new("no/such/file")).await;
+    let name = "tls::without_certificates_it_says_what_to_do";
+    let (passed, logged) = again(name, Path::new("no/such/file"), (PORTS, "")).await;
     assert!(passed, "{logged}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_tests::guests::{GUEST_MISBEHAVE, GUEST_STAGES};
-use sluice_tests::{FakeUpstream, TestGateway};
+use sluice_tests::{FakeUpstream, TestGateway, until};
 
 /// A chain of `misbehave`, also on trial.
 fn chain(stage: &str, act: &str, more: &str) -> String {
@@ -63,17 +63,16 @@ async fn it_leaves_nothing_behind() {
     );
     let config = upstream.config(&chain);
     let gateway = TestGateway::with_hooks(&config, &[("stages", GUEST_STAGES)]).await;
-    let metrics = gateway.client().request("GET", "/metrics", &[]).await;
-    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    let text = gateway.client().metrics().await;
     assert!(!text.contains("sluice_hook_calls"), "{text}");
     let books = gateway.client().request("GET", "/admin/hooks", &[]).await;
     assert_eq!(books.json()[0]["stages"], json!([]));
     assert!(upstream.requests().is_empty());
     gateway.client().ask("m", false).await;
-    let mut text = String::new();
-    while !text.contains("sluice_hook_calls{") {
-        let metrics = gateway.client().request("GET", "/metrics", &[]).await;
-        text = String::from_utf8_lossy(&metrics.body).into_owned();
-    }
+    let text = until("it is counted", async || {
+        let text = gateway.client().metrics().await;
+        text.contains("sluice_hook_calls{").then_some(text)
+    })
+    .await;
     assert!(text.contains("nth=\"1\""), "the store was empty: {text}");
 }

@@ -88,6 +88,12 @@ impl Client {
         .await
     }
 
+    /// What `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        let answer = self.request("GET", "/metrics", &[]).await;
+        String::from_utf8_lossy(&answer.body).into_owned()
+    }
+
     /// Begin a streamed answer to "hi", to be read piece by piece.
     pub async fn begin(&self, model: &str) -> reqwest::Response {
         let body = json!({

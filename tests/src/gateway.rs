@@ -1,12 +1,11 @@
 //! A gateway on a free port, with a folder of its own.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sluice::app::{App, Overrides, ReloadState, Source, StartError};
 use tempfile::TempDir;
 
-use crate::Client;
+use crate::{Client, PATIENCE};
 
 fn on_any_port() -> Overrides {
     Overrides {
@@ -14,9 +13,6 @@ fn on_any_port() -> Overrides {
         hooks: None,
     }
 }
-
-/// No test waits longer than this for anything, so that a hang is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running gateway; dropping it stops it.
 #[derive(Debug)]

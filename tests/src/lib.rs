@@ -12,10 +12,12 @@ pub mod process;
 mod rogue;
 mod tls;
 mod upstream;
+mod wait;
 
 pub use client::{Answer, Client, sse};
 pub use collector::{Attributes, Collector, Series, Span, Told};
 pub use gateway::TestGateway;
 pub use rogue::Rogue;
-pub use tls::{Authority, Certified};
+pub use tls::{Authority, Certified, again};
 pub use upstream::{FakeUpstream, Recorded, Script, Speaker, chunk, finish, text_stream};
+pub use wait::{PATIENCE, until};

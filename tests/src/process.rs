@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -14,8 +14,8 @@ const START_MAX: Duration = Duration::from_secs(120);
 /// How a gateway is started.
 #[derive(Debug)]
 pub struct Setup<'s> {
-    /// The file that runs as `sluice`; none: this very program, which must do as
-    /// `sluice` does when it is called like it.
+    /// The file that runs as `sluice`; none: this very program, which must begin
+    /// with [`served`].
     pub program: Option<&'s Path>,
     /// Its `sluice.yaml`.
     pub config: &'s str,
@@ -74,6 +74,12 @@ pub enum Log {
     Dropped,
     /// It is in a file, for [`Process::log`].
     Kept,
+}
+
+/// Do as `sluice` does, if this program was called like it: what it ended with.
+pub fn served() -> Option<ExitCode> {
+    let first = std::env::args().nth(1);
+    (first.as_deref() == Some("serve")).then(sluice::cli::run)
 }
 
 /// A running gateway; dropping it ends it.

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -10,6 +12,23 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+/// Run the test `name` again, in a process of its own that trusts the certificates in
+/// `trusted` and no others, and has the variable `told`: whether it passes, and what it
+/// logs. A test must not change its own environment.
+pub async fn again(name: &str, trusted: &Path, told: (&str, &str)) -> (bool, String) {
+    let mut second = Command::new(std::env::current_exe().expect("it has a path"));
+    second
+        .args(["--exact", "--nocapture", name])
+        .env(told.0, told.1)
+        .env("SSL_CERT_FILE", trusted)
+        .env_remove("SSL_CERT_DIR");
+    let ended = tokio::task::spawn_blocking(move || second.output()).await;
+    let ended = ended.expect("it is not cancelled").expect("it starts");
+    let [said, logged] =
+        [ended.stdout, ended.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    (said.contains("1 passed"), logged)
+}
 
 /// An authority that certifies what it is asked to.
 #[derive(Debug)]
@@ -25,9 +44,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("its own certificate"))
     }
 
-    /// Its own certificate, as a file that clients can be made to trust.
-    pub fn pem(&self) -> String {
-        self.0.pem()
+    /// Write its own certificate into `folder`, as a file that clients can be made to
+    /// trust.
+    pub fn save(&self, folder: &Path) -> PathBuf {
+        let file = folder.join("authority.pem");
+        std::fs::write(&file, self.0.pem()).expect("it takes a file");
+        file
     }
 
     /// What a server needs to be taken for `name`: certificate and key, as files.

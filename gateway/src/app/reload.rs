@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::listeners::Listeners;
-use super::{Builder, changes, log_diagnostics, unbound};
+use super::{Builder, changes, log_diagnostics, on_thread, unbound};
 use crate::config::Diagnostic;
 use crate::config::watch::{Fingerprints, Pace, Readiness, Rest, Watcher, Writers};
 use crate::snapshot::{Current, Refusal, ReloadState, Snapshot};
@@ -51,8 +51,7 @@ impl Reloader {
                 rest: std::mem::take(&mut self.rest),
                 writers: self.writers.clone(),
             };
-            let look = tokio::task::spawn_blocking(move || look.run());
-            let (look, found) = look.await.expect("building a snapshot does not panic");
+            let (look, found) = on_thread(move || look.run()).await;
             (builder, self.seen, self.rest) = (look.builder, look.seen, look.rest);
             self.take(&look.old, found).await;
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{self, Diagnostic, Format, Imported};
+use crate::config::{self, Format, Imported};
 
 /// What can be imported.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         From::Ccr => Format::ClaudeCodeRouter,
     };
     let written = config::import(format, &arguments.file)
-        .map_err(|findings| lines(&findings))
+        .map_err(|findings| config::lines(&findings))
         .and_then(|imported| {
             write(arguments, &imported.text)?;
             Ok(report(&imported))
@@ -76,7 +76,7 @@ fn write(arguments: &Arguments, text: &str) -> Result<(), String> {
 }
 
 fn report(imported: &Imported) -> String {
-    let mut report = lines(&imported.findings);
+    let mut report = config::lines(&imported.findings);
     for key in &imported.keys {
         report.push_str(&format!(
             "{}: set `{}` to its key\n",
@@ -84,13 +84,6 @@ fn report(imported: &Imported) -> String {
         ));
     }
     report
-}
-
-fn lines(findings: &[Diagnostic]) -> String {
-    findings
-        .iter()
-        .map(|finding| format!("{finding}\n"))
-        .collect()
 }
 
 #[cfg(test)]

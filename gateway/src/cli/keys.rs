@@ -152,10 +152,8 @@ fn revoke(name: &str, path: &Path) -> Result<Report, String> {
 
 fn load(path: &Path) -> Result<config::Config, String> {
     let environment = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(path, &environment).map_err(|findings| {
-        let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        findings.join("\n")
-    })?;
+    let loaded = config::load(path, &environment);
+    let loaded = loaded.map_err(|findings| config::lines(&findings).trim_end().to_owned())?;
     Ok(loaded.config)
 }
 

@@ -72,13 +72,12 @@ pub(super) const CHAT: [&str; 39] = [
 
 /// The row's accent, if it is one of `dialect`, under what the file says.
 pub(super) fn of(row: Option<&Row>, dialect: Dialect, written: Option<&Node<'_>>) -> Accent {
-    let row = row.filter(|row| row.dialect == dialect);
-    let mut fields: BTreeMap<String, Value> = row.map(|row| row.accent.clone()).unwrap_or_default();
+    let mut own = BTreeMap::new();
     for (name, node) in written.map(Node::members).unwrap_or_default() {
         // Each by itself, so that every mistake is reported at its line.
         let alone = BTreeMap::from([(name.clone(), node.value().clone())]);
         match read(dialect, &alone) {
-            Ok(_) => drop(fields.insert(name, node.value().clone())),
+            Ok(_) => own.extend(alone),
             Err(why) if why.starts_with("unknown field") => {
                 let known: &[&str] = match dialect {
                     Dialect::AnthropicMessages => &MESSAGES,
@@ -89,19 +88,28 @@ pub(super) fn of(row: Option<&Row>, dialect: Dialect, written: Option<&Node<'_>>
             Err(why) => node.error(why, None),
         }
     }
-    read(dialect, &fields).unwrap_or_else(|_| Accent::of(dialect))
+    joined(row, dialect, own)
 }
 
 /// The row's accent, if it is one of `dialect`, with these fields in the place of its.
-pub(super) fn over(row: Option<&Row>, dialect: Dialect, own: BTreeMap<String, Value>) -> Accent {
+/// What the dialect does not know is left out.
+pub(super) fn over(
+    row: Option<&Row>,
+    dialect: Dialect,
+    mut own: BTreeMap<String, Value>,
+) -> Accent {
+    own.retain(|name, value| {
+        let alone = BTreeMap::from([(name.clone(), value.clone())]);
+        read(dialect, &alone).is_ok()
+    });
+    joined(row, dialect, own)
+}
+
+/// The row's fields, if they are of `dialect`, under `own`, each of which is sound.
+fn joined(row: Option<&Row>, dialect: Dialect, own: BTreeMap<String, Value>) -> Accent {
     let row = row.filter(|row| row.dialect == dialect);
     let mut fields = row.map(|row| row.accent.clone()).unwrap_or_default();
-    for (name, value) in own {
-        let alone = BTreeMap::from([(name, value)]);
-        if read(dialect, &alone).is_ok() {
-            fields.extend(alone);
-        }
-    }
+    fields.extend(own);
     read(dialect, &fields).unwrap_or_else(|_| Accent::of(dialect))
 }
 

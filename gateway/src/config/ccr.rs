@@ -16,8 +16,8 @@ use super::document::Node;
 use super::native::{self, Surroundings};
 use super::write::Origins;
 use super::{
-    Attempts, Config, Drain, HookEntry, Hooks, Keys, Kv, LISTEN, Limits, Match, Models, Prices,
-    Route, State, Target, Tier, Timeouts, Upstream,
+    Config, HookEntry, Hooks, Keys, LISTEN, Limits, Match, Models, Prices, Route, Target, Tier,
+    Timeouts, Upstream,
 };
 use crate::provider::Dialect;
 use crate::secret::Secret;
@@ -173,24 +173,16 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
     let chain = import.hooks.into_iter().chain(native::default_chain());
     let config = Config {
         listen: listen(member("HOST"), member("PORT"), key.is_some()),
-        listen_place: None,
         keys: keys.unwrap_or_default(),
-        keys_file: None,
         prices: Prices::default().and_listed(&import.upstreams, around.catalogue),
-        state: State::default(),
         limits,
-        attempts: Attempts::default(),
-        drain: Drain::default(),
-        telemetry: None,
         upstreams: import.upstreams,
         models,
         hooks: Hooks {
-            folder: None,
             chain: chain.collect(),
-            kv: Kv::default(),
-            lock: None,
+            ..Hooks::default()
         },
-        providers: None,
+        ..Config::default()
     };
     (config, import.origins)
 }

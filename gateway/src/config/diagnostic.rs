@@ -69,6 +69,12 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// A line each.
+pub(crate) fn lines(findings: &[Diagnostic]) -> String {
+    let lines = findings.iter().map(|finding| format!("{finding}\n"));
+    lines.collect()
+}
+
 /// How many there are of each kind: `2 errors, 22 warnings`.
 pub(crate) fn counted(findings: &[Diagnostic]) -> String {
     let of = |severity: Severity| {

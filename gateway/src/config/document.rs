@@ -363,6 +363,14 @@ impl<'d> Node<'d> {
         items.iter().enumerate().map(item).collect()
     }
 
+    /// The items of a list, or a text that stands alone.
+    pub(super) fn one_or_list(&self) -> Vec<Self> {
+        match self.value.is_string() {
+            true => vec![self.clone()],
+            false => self.list(),
+        }
+    }
+
     /// A list of texts.
     pub(super) fn texts(&self) -> Vec<String> {
         self.list()

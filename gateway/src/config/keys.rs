@@ -213,12 +213,7 @@ impl fmt::Display for Amount {
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let per = match self.per {
-            Period::Day => "a day",
-            Period::Month => "a month",
-            Period::Total => "in total",
-        };
-        write!(f, "{} {per}", self.amount)
+        write!(f, "{} {}", self.amount, self.per)
     }
 }
 
@@ -240,6 +235,16 @@ impl Period {
         ("month", Self::Month),
         ("total", Self::Total),
     ];
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Day => "a day",
+            Self::Month => "a month",
+            Self::Total => "in total",
+        })
+    }
 }
 
 /// As a command line has it: `20usd/month`, `500000tokens/day`.

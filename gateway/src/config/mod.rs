@@ -31,8 +31,8 @@ pub mod watch;
 mod write;
 
 pub use attempts::{Act, Attempts, Failure, Policy, Then};
-pub(crate) use diagnostic::counted;
 pub use diagnostic::{Diagnostic, Severity};
+pub(crate) use diagnostic::{counted, lines};
 pub use hosts::HostGrant;
 pub use import::{Format, Imported, MovedKey, import};
 pub use include::{digest, included};
@@ -239,9 +239,15 @@ fn warn_of_keyless(document: &Document, upstreams: &[Upstream], catalogue: &Cata
 /// Whether it is on this machine for sure.
 fn is_on_loopback(base_url: &str) -> bool {
     let url = base_url.parse::<http::Uri>().ok();
-    let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    url.as_ref()
+        .and_then(http::Uri::host)
+        .is_some_and(is_loopback)
+}
+
+/// Whether a host, in brackets if it is one of IPv6, is this machine for sure.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The catalogue, with the operator's own rows over it if the file names some,
@@ -363,6 +369,28 @@ pub struct Config {
     pub drain: Drain,
     /// Where traces and metrics go; none without it.
     pub telemetry: Option<Telemetry>,
+}
+
+/// Loopback, nobody to ask, nothing to ask for.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: LISTEN,
+            listen_place: None,
+            keys: Keys::default(),
+            keys_file: None,
+            prices: Prices::default(),
+            state: State::default(),
+            limits: Limits::default(),
+            attempts: Attempts::default(),
+            upstreams: Vec::new(),
+            models: Models::default(),
+            hooks: Hooks::default(),
+            providers: None,
+            drain: Drain::default(),
+            telemetry: None,
+        }
+    }
 }
 
 impl Config {

@@ -147,10 +147,6 @@ impl Reader<'_> {
 
     /// Names of models, each of which has an entry. One may stand alone.
     fn names(&self, node: &Node<'_>) -> Vec<String> {
-        let nodes = match node.value().is_string() {
-            true => vec![node.clone()],
-            false => node.list(),
-        };
         let name = |node: &Node<'_>| {
             let name = node.text()?;
             let mut known = self.entries.iter().map(|(known, _)| known.as_str());
@@ -160,7 +156,7 @@ impl Reader<'_> {
             }
             Some(name.to_owned())
         };
-        nodes.iter().filter_map(name).collect()
+        node.one_or_list().iter().filter_map(name).collect()
     }
 
     fn targets(&self, node: &Node<'_>, pattern: &str) -> Vec<Target> {

@@ -65,15 +65,13 @@ impl Prices {
             let prices = row.into_iter().flat_map(|row| &row.prices);
             let prices = prices.map(|(model, listed)| {
                 let pattern = format!("{}/{model}", upstream.name);
-                (pattern, Price::from(*listed))
+                (pattern, listed.price())
             });
             self.listed.extend(prices);
         }
         self
     }
-}
 
-impl Prices {
     /// `target` costs `price` from now on.
     pub(super) fn set(&mut self, target: String, price: Price) {
         self.own.retain(|(known, _)| *known != target);
@@ -104,23 +102,41 @@ fn rounded(usd: f64) -> f64 {
     (usd * PARTS).round() / PARTS
 }
 
+impl ListPrice {
+    fn price(&self) -> Price {
+        Price::per_million(self.input, self.output, self.cache_read, self.cache_write)
+    }
+}
+
 impl Price {
-    /// From US dollars per token; what caches read and write costs like the rest of the
-    /// prompt unless something is said.
-    pub(super) fn of_tokens(
+    /// From US dollars per million tokens; what caches read and write costs like the
+    /// rest of the prompt unless something is said.
+    fn per_million(
         input: f64,
         output: f64,
         cache_read: Option<f64>,
         cache_write: Option<f64>,
     ) -> Self {
-        // As if it had been written per million, so that both ways lead to one number.
-        let price = |usd: f64| rounded(usd * TOKENS) / TOKENS * NANO_USD;
+        let price = |usd: f64| usd / TOKENS * NANO_USD;
         Self {
             input: price(input),
             output: price(output),
             cache_read: price(cache_read.unwrap_or(input)),
             cache_write: price(cache_write.unwrap_or(input)),
         }
+    }
+
+    /// The same from US dollars per token, as if it had been written per million, so
+    /// that both ways lead to one number.
+    pub(super) fn of_tokens(
+        input: f64,
+        output: f64,
+        cache_read: Option<f64>,
+        cache_write: Option<f64>,
+    ) -> Self {
+        let usd = |usd: f64| rounded(usd * TOKENS);
+        let (cache_read, cache_write) = (cache_read.map(usd), cache_write.map(usd));
+        Self::per_million(usd(input), usd(output), cache_read, cache_write)
     }
 
     /// What `usage` costs, in billionths of a US dollar.
@@ -148,32 +164,16 @@ pub(super) fn read(node: &Node<'_>) -> Prices {
 
 fn price(node: &Node<'_>) -> Option<Price> {
     let members = node.object(&settings::PRICE);
-    let price = |name: &str| {
-        let usd = members.get(name)?.number()?;
-        Some(usd / TOKENS * NANO_USD)
-    };
+    let usd = |name: &str| members.get(name)?.number();
     let (Some(_), Some(_)) = (members.get("input"), members.get("output")) else {
         let help = "write US dollars per million tokens: `{ input: 0.6, output: 2.5 }`";
         node.error("a price has `input` and `output`", Some(help.into()));
         return None;
     };
-    let input = price("input")?;
-    Some(Price {
-        input,
-        output: price("output")?,
-        cache_read: price("cache_read").unwrap_or(input),
-        cache_write: price("cache_write").unwrap_or(input),
-    })
-}
-
-impl From<ListPrice> for Price {
-    fn from(listed: ListPrice) -> Self {
-        let of = |usd: f64| usd / TOKENS * NANO_USD;
-        Self {
-            input: of(listed.input),
-            output: of(listed.output),
-            cache_read: of(listed.cache_read.unwrap_or(listed.input)),
-            cache_write: of(listed.cache_write.unwrap_or(listed.input)),
-        }
-    }
+    Some(Price::per_million(
+        usd("input")?,
+        usd("output")?,
+        usd("cache_read"),
+        usd("cache_write"),
+    ))
 }

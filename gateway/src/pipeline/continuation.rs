@@ -198,15 +198,17 @@ impl Streamed {
         let rest = continuation.rest(call, answer.text(), broken).await;
         let (tally, label) = (&continuation.world.tally, broken_label.as_deref());
         tally.continuation(label.unwrap_or_default(), rest.is_ok());
-        let told = match rest {
-            Ok(rest) => answer.go_on(*rest, &mut call.session).await,
-            Err(_) => {
-                answer.end_broken(&mut call.session).await;
-                Ok(())
+        match rest {
+            Ok(rest) => {
+                if let Err(error) = answer.go_on(*rest, &mut call.session).await {
+                    answer.fault(error);
+                }
             }
-        };
-        if let Err(error) = told {
-            answer.fault(error);
+            Err(why) => {
+                // The client is told what broke; this is for the log.
+                call.tried.push(format!("nobody goes on ({})", why.cause));
+                answer.end_broken(&mut call.session).await;
+            }
         }
         answer.continuation = Some(continuation);
         self

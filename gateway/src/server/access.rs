@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::config::Client;
+use crate::config::{Client, is_loopback};
 use crate::error::Error;
 
 use super::reply;
@@ -122,10 +122,7 @@ fn is_loopback_host(host: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.split(':').next().unwrap_or(host),
     };
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    is_loopback(name)
 }
 
 #[cfg(test)]

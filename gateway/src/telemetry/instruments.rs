@@ -13,14 +13,11 @@ use super::conventions::{
     TOKEN_TYPE,
 };
 use super::ear::Heard;
-use super::trace::{Attempt, Finished};
+use super::trace::Attempt;
+use crate::tally::Ended;
 
 /// Bounds of whole calls, in s: the conventions', and an agent's longest answers.
 const CALL_BOUNDS: [f64; 4] = [163.84, 327.68, 655.36, 1310.72];
-
-/// Where no entry of the configuration was found, no target tried: as `/metrics` has it.
-const OTHER_MODEL: &str = "other";
-const NO_TARGET: &str = "none";
 
 #[derive(Debug)]
 pub(super) struct Instruments {
@@ -91,8 +88,7 @@ impl Instruments {
             .record(attempt.lasted().as_secs_f64(), &labels);
         if let Some(usage) = heard.counted() {
             labels.truncate(5);
-            let input = usage.input + usage.cache_read + usage.cache_write;
-            for (kind, tokens) in [("input", input), ("output", usage.output)] {
+            for (kind, tokens) in [("input", usage.prompt()), ("output", usage.output)] {
                 labels.push(KeyValue::new(TOKEN_TYPE, kind));
                 self.tokens.record(tokens, &labels);
                 labels.pop();
@@ -101,13 +97,10 @@ impl Instruments {
     }
 
     /// A call ended.
-    pub(super) fn call(&self, call: &Finished<'_>) {
+    pub(super) fn call(&self, call: &Ended<'_>) {
         let labels = [
-            KeyValue::new("sluice.route", call.route.unwrap_or(OTHER_MODEL).to_owned()),
-            KeyValue::new(
-                "sluice.target",
-                call.target_label.unwrap_or(NO_TARGET).to_owned(),
-            ),
+            KeyValue::new("sluice.route", call.route_label().to_owned()),
+            KeyValue::new("sluice.target", call.target_label().to_owned()),
             KeyValue::new("sluice.outcome", call.outcome),
             KeyValue::new(HTTP_STATUS, i64::from(call.status)),
         ];

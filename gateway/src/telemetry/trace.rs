@@ -25,6 +25,7 @@ use super::content::Prompt;
 use super::conventions::*;
 use super::ear::{Ear, Heard};
 use crate::hook::{Edit, FailureKind, HookFailure};
+use crate::tally::Ended;
 
 /// One call's trace.
 #[derive(Debug)]
@@ -78,15 +79,11 @@ pub(crate) struct Finished<'c> {
     pub(crate) client: &'c str,
     pub(crate) model: &'c str,
     pub(crate) stream: bool,
-    pub(crate) route: Option<&'c str>,
+    /// `upstream/model` of the latest attempt.
     pub(crate) target: Option<&'c str>,
-    /// The target as it is configured.
-    pub(crate) target_label: Option<&'c str>,
     pub(crate) generation: u64,
-    pub(crate) outcome: &'static str,
-    pub(crate) status: u16,
-    pub(crate) seconds: f64,
-    pub(crate) first_byte_seconds: Option<f64>,
+    /// What is counted of it, too.
+    pub(crate) ended: Ended<'c>,
     pub(crate) tried: &'c [String],
     pub(crate) losses: &'c Losses,
     pub(crate) edits: &'c [Edit],
@@ -178,16 +175,16 @@ impl Trace {
     /// The call is over.
     pub(crate) fn finish(mut self, call: &Finished<'_>) {
         // What still runs ends with the call.
-        match call.outcome {
+        match call.ended.outcome {
             "answered" => {}
             "client left" => self.missed("cancelled"),
-            _ => self.missed(call.status),
+            _ => self.missed(call.ended.status),
         }
         for attempt in &mut self.attempts {
             attempt.ended.get_or_insert_with(Instant::now);
         }
         let instruments = &self.exporter.instruments;
-        instruments.call(call);
+        instruments.call(&call.ended);
         for attempt in &self.attempts {
             instruments.attempt(attempt, &attempt.ear.heard(), attempt.error.as_deref());
         }
@@ -208,20 +205,21 @@ impl Trace {
     }
 
     fn server_span(&self, call: &Finished<'_>) -> SpanData {
+        let ended = &call.ended;
         let mut attributes = vec![
             KeyValue::new(OPERATION_NAME, CHAT),
             KeyValue::new(HTTP_METHOD, "POST"),
             KeyValue::new(HTTP_ROUTE, self.http_route.clone()),
-            KeyValue::new(HTTP_STATUS, i64::from(call.status)),
+            KeyValue::new(HTTP_STATUS, i64::from(ended.status)),
             KeyValue::new("sluice.call", call.id.to_owned()),
             KeyValue::new("sluice.generation", call.generation as i64),
-            KeyValue::new("sluice.outcome", call.outcome),
+            KeyValue::new("sluice.outcome", ended.outcome),
         ];
         attributes.extend(self.asked.iter().cloned());
         let texts = [
             (REQUEST_MODEL, Some(cut(call.model))),
             ("sluice.client", Some(call.client)),
-            ("sluice.route", call.route),
+            ("sluice.route", ended.route),
             ("sluice.target", call.target),
         ];
         for (name, text) in texts {
@@ -243,12 +241,12 @@ impl Trace {
         if call.stream {
             attributes.push(KeyValue::new(REQUEST_STREAM, true));
         }
-        let first = call.first_byte_seconds.filter(|_| call.stream);
+        let first = ended.first_byte_seconds.filter(|_| call.stream);
         attributes.extend(first.map(|it| KeyValue::new(TIME_TO_FIRST_CHUNK, it)));
         attributes.extend(call.usd.map(|usd| KeyValue::new("sluice.usd", usd)));
-        let is_failed = call.outcome == "failed";
+        let is_failed = ended.outcome == "failed";
         if is_failed {
-            attributes.push(KeyValue::new(ERROR_TYPE, call.status.to_string()));
+            attributes.push(KeyValue::new(ERROR_TYPE, ended.status.to_string()));
         }
         SpanData {
             span_context: self.context.clone(),
@@ -256,13 +254,13 @@ impl Trace {
             parent_span_is_remote: self.parent.is_valid(),
             span_kind: SpanKind::Server,
             // A name that nobody wrote down is for the attributes alone.
-            name: match call.route {
+            name: match ended.route {
                 Some(_) => format!("{CHAT} {}", cut(call.model)).into(),
                 None => CHAT.into(),
             },
-            end_time: self.began + Duration::from_secs_f64(call.seconds),
+            end_time: self.began + Duration::from_secs_f64(ended.seconds),
             // The client's mistakes are no errors of a server's.
-            status: status(is_failed && call.status >= 500),
+            status: status(is_failed && ended.status >= 500),
             ..self.span(self.began, attributes)
         }
     }
@@ -368,9 +366,8 @@ fn answer(heard: &Heard, began: Instant) -> Vec<KeyValue> {
     attributes.extend(first.map(|it| KeyValue::new(TIME_TO_FIRST_CHUNK, it)));
     if let Some(usage) = heard.counted() {
         // The conventions count what was cached as input, too.
-        let input = usage.input + usage.cache_read + usage.cache_write;
         let counts = [
-            (INPUT_TOKENS, input),
+            (INPUT_TOKENS, usage.prompt()),
             (OUTPUT_TOKENS, usage.output),
             (CACHE_READ_TOKENS, usage.cache_read),
             (CACHE_CREATION_TOKENS, usage.cache_write),

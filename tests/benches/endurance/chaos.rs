@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sluice_tests::ending::{Ending, Taken, Tongue};
-use sluice_tests::faults::{ALL, Fate, Fault, Limits, faults};
+use sluice_tests::faults::{ALL, Fate, Fault, Limits, faults, models};
 use sluice_tests::process::{Log, Process, Setup};
 use sluice_tests::{Authority, FakeUpstream, Rogue};
 use tokio::task::JoinSet;
 
 use crate::caller::{Ask, Caller};
-use crate::report::{Report, spread};
+use crate::report::{Report, panics, spread};
 use crate::settings::Settings;
 use crate::watch::{Sample, Watch};
 
@@ -61,8 +61,7 @@ pub(crate) async fn run(settings: &Settings) -> ExitCode {
     let config = config(&rogue, &good, &faults);
     let temporary = || tempfile::TempDir::new().expect("a temporary folder can be made");
     let (folder, cache) = (temporary(), temporary());
-    let trusted = folder.path().join("authority.pem");
-    std::fs::write(&trusted, authority.pem()).expect("it takes a file");
+    let trusted = authority.save(folder.path());
     let mut gateway = Process::start(&Setup {
         program: settings.sluice.as_deref(),
         trusted: Some(&trusted),
@@ -79,8 +78,7 @@ pub(crate) async fn run(settings: &Settings) -> ExitCode {
     tell(&mut report, &faults, &records);
     judge(&mut report, &records);
     let log = gateway.log();
-    let panics = log.lines().filter(|line| line.contains("panicked"));
-    report.none("panics", &panics.map(str::to_owned).collect::<Vec<_>>());
+    report.none("panics", &panics(&log));
     for (message, count) in errors(&log) {
         report.figure(
             &format!("logged as an error, `{message}`"),
@@ -91,19 +89,13 @@ pub(crate) async fn run(settings: &Settings) -> ExitCode {
     report.end()
 }
 
-/// Each fault as a model, alone and with a good target behind it.
 fn config(rogue: &Rogue, good: &FakeUpstream, faults: &[Fault]) -> String {
-    let models = faults.iter().map(|fault| {
-        let (name, place) = (fault.name, fault.place.name());
-        let target = format!("{{ upstream: {place}, model: \"{name}\" }}");
-        format!("  \"{name}\": {target}\n  \"{name}+\": [ {target}, {{ upstream: good, model: good }} ]\n")
-    });
     format!(
         "limits: {}\nattempts: {{ retries: 1, pause_ms: 100, pause_ms_max: {PAUSE_MS_MAX}, cooldown_ms: 100, cooldown_ms_max: 200 }}\nupstreams:\n  good: {{ base_url: \"{}\" }}\n{}models:\n  {WELL}: {{ upstream: good, model: good }}\n{}",
         LIMITS.config(),
         good.url(),
         rogue.config(),
-        models.collect::<String>()
+        models(faults)
     )
 }
 

@@ -39,11 +39,8 @@ fn main() {
 fn main() -> std::process::ExitCode {
     use clap::Parser;
     // Without `--sluice` the gateway is this very program, called as `sluice`.
-    if std::env::args()
-        .nth(1)
-        .is_some_and(|first| first == "serve")
-    {
-        return sluice::cli::run();
+    if let Some(code) = sluice_tests::process::served() {
+        return code;
     }
     let arguments = settings::Arguments::parse();
     let settings = &arguments.settings;

@@ -64,3 +64,9 @@ pub(crate) fn spread(times_ms: &mut [f64]) -> String {
         times_ms.len()
     )
 }
+
+/// What a log says of panics.
+pub(crate) fn panics(log: &str) -> Vec<String> {
+    let lines = log.lines().filter(|line| line.contains("panicked"));
+    lines.map(str::to_owned).collect()
+}

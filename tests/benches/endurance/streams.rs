@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::caller::{Ask, Caller};
-use crate::report::{Report, spread};
+use crate::report::{Report, panics, spread};
 use crate::settings::Settings;
 use crate::watch::Sample;
 
@@ -144,9 +144,7 @@ async fn at_once(
     );
     report.figure("pieces, later than said", &spread(&mut late));
     report.none("streams that were cut, or not as they were said", &wrong);
-    let log = gateway.log();
-    let panics = log.lines().filter(|line| line.contains("panicked"));
-    report.none("panics", &panics.map(str::to_owned).collect::<Vec<_>>());
+    report.none("panics", &panics(&gateway.log()));
 }
 
 fn ask(model: &str, tongue: Tongue) -> Ask {

@@ -25,11 +25,11 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
     // The gateways are this very program, called as `sluice`.
-    if arguments.first().is_some_and(|first| first == "serve") {
-        return sluice::cli::run();
+    if let Some(code) = sluice_tests::process::served() {
+        return code;
     }
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let wanted = |name: &str| {
         let mut named = arguments.iter().filter(|word| !word.starts_with('-'));

@@ -131,6 +131,24 @@ impl Usage {
             ..Self::default()
         }
     }
+
+    /// All tokens of the prompt, wherever they were read from or written to. Upstreams
+    /// may count anything, so sums end at the largest number.
+    pub fn prompt(&self) -> u64 {
+        let caches = self.cache_read.saturating_add(self.cache_write);
+        self.input.saturating_add(caches)
+    }
+
+    /// These counts, with the prompt of `other` beside their own.
+    #[must_use]
+    pub fn and_prompt_of(self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            ..self
+        }
+    }
 }
 
 /// Why the model stopped.

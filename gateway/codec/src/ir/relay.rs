@@ -215,8 +215,8 @@ impl Relay {
         let Some(earlier) = &self.earlier else {
             return usage;
         };
-        let output = earlier.output + usage.output;
-        match usage.input + usage.cache_read + usage.cache_write {
+        let output = earlier.output.saturating_add(usage.output);
+        match usage.prompt() {
             0 => Usage {
                 output,
                 extras: usage.extras,

@@ -22,10 +22,7 @@ use super::hook::{Report, read_text};
 use crate::accounts::Accounts;
 use crate::app::{self, Locking, Overrides, Source};
 use crate::closing::Closing;
-use crate::config::{
-    Attempts, Config, Drain, Hooks, Keys, LISTEN, Limits, Models, Prices, Route, State, Target,
-    Timeouts, Upstream,
-};
+use crate::config::{Attempts, Config, Models, Route, Target, Timeouts, Upstream};
 use crate::exits::ReplyBody;
 use crate::gate::Gates;
 use crate::hook::Chain;
@@ -200,13 +197,6 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
     let model = answer.model.as_deref().unwrap_or("*");
     let route = Route::new("*", vec![Target::new(0, model)]);
     let config = Config {
-        listen: LISTEN,
-        listen_place: None,
-        keys: Keys::default(),
-        keys_file: None,
-        prices: Prices::default(),
-        state: State::default(),
-        limits: Limits::default(),
         // What was captured is one attempt.
         attempts: Attempts {
             retries: 0,
@@ -217,10 +207,7 @@ fn world(answer: &CapturedUpstream, base_url: String, hooks: Chain) -> Result<Sn
             routes: vec![route],
             ..Models::default()
         },
-        hooks: Hooks::default(),
-        providers: None,
-        drain: Drain::default(),
-        telemetry: None,
+        ..Config::default()
     };
     Ok(Snapshot {
         generation: 1,

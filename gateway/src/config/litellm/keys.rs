@@ -1174,7 +1174,7 @@ pub(super) const ROUTER: Keys = Keys {
             ],
         ),
         (
-            "nothing is tried again once a word has gone out",
+            "write `on_broken_stream: continue` for the models that are meant, in a native file",
             &["enable_mid_stream_fallback_continuation"],
         ),
         (

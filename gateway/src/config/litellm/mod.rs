@@ -17,7 +17,7 @@ use serde_yaml::Value;
 use super::document::{Node, Unset};
 use super::native::{self, HOOK_FOLDER, Surroundings};
 use super::write::Origins;
-use super::{Config, Drain, Hooks, Kv, Models, Prices, State};
+use super::{Config, Hooks, Models, Prices};
 use crate::secret::Secret;
 use deployments::Import;
 use keys::{Class, Keys};
@@ -109,21 +109,15 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
     }
     let chain = import.chain.into_iter().chain(native::default_chain());
     let config = Config {
-        listen: super::LISTEN,
-        listen_place: None,
         keys: key
             .and_then(Node::text)
             .map(super::Keys::of_one)
             .unwrap_or_default(),
-        keys_file: None,
         prices: import
             .prices
             .and_listed(&import.upstreams, around.catalogue),
-        state: State::default(),
         limits: routing::limits(&general, &routed, &mut origins),
         attempts: routing::attempts(&routed, &import.retries, &mut origins),
-        drain: Drain::default(),
-        telemetry: None,
         upstreams: import.upstreams,
         models: Models {
             routes: routing.routes,
@@ -132,10 +126,9 @@ pub(super) fn read(root: &Node<'_>, around: &Surroundings<'_>) -> (Config, Origi
         hooks: Hooks {
             folder: around.folder.map(|folder| folder.join(HOOK_FOLDER)),
             chain: chain.collect(),
-            kv: Kv::default(),
-            lock: None,
+            ..Hooks::default()
         },
-        providers: None,
+        ..Config::default()
     };
     (config, origins)
 }
@@ -173,11 +166,7 @@ fn section<'d>(node: &Node<'d>, keys: &Keys) -> HashMap<String, Node<'d>> {
 /// Names of services have no effect; a path of Python's cannot work.
 fn callbacks(node: Option<&Node<'_>>) {
     let Some(node) = node else { return };
-    let nodes = match node.value().is_string() {
-        true => vec![node.clone()],
-        false => node.list(),
-    };
-    for node in nodes {
+    for node in node.one_or_list() {
         match node.text() {
             Some(name) if name.contains('.') => {
                 let why = keys::NO_PYTHON;

@@ -125,7 +125,8 @@ fn as_matched(name: String, mut group: Vec<Deployment>) -> (String, Vec<Deployme
 }
 
 /// Whole numbers in the proportion of the group's measure: 0 for a deployment that is to
-/// have no share, and for one that says nothing as much as for the one with the least.
+/// have no share, and for one that says nothing as much as for the one with the least:
+/// LiteLLM takes that for 0, or forgets all weights if it comes first, which few can mean.
 fn weights(group: &[Deployment]) -> Vec<u32> {
     /// Fractions are kept to this part.
     const PARTS: f64 = 1000.0;
@@ -229,10 +230,6 @@ impl Routing {
 
     /// The names that a model answers to; the others are reported.
     fn known(&self, node: &Node<'_>, aliases: &[(String, Node<'_>)]) -> Vec<String> {
-        let nodes = match node.value().is_string() {
-            true => vec![node.clone()],
-            false => node.list(),
-        };
         let name = |node: &Node<'_>| {
             let name = node.text()?;
             if !self.is_known(name, aliases) && self.left_out.iter().any(|known| known == name) {
@@ -245,7 +242,7 @@ impl Routing {
             }
             Some(name.to_owned())
         };
-        nodes.iter().filter_map(name).collect()
+        node.one_or_list().iter().filter_map(name).collect()
     }
 
     /// The route of the group that is written as `name`.
@@ -344,6 +341,11 @@ pub(super) fn milliseconds(node: &Node<'_>) -> Option<u64> {
 /// Retries where LiteLLM's file says nothing: those of OpenAI's client.
 const RETRIES: u32 = 2;
 
+/// A count; what is beyond every bound is the largest one.
+fn small(node: &Node<'_>) -> Option<u32> {
+    Some(u32::try_from(node.count(0)?).unwrap_or(u32::MAX))
+}
+
 /// What the settings say of trying again, and what `deployments` want of it.
 pub(super) fn attempts(
     settings: &Members<'_>,
@@ -351,7 +353,6 @@ pub(super) fn attempts(
     origins: &mut Origins,
 ) -> Attempts {
     let mut attempts = Attempts::default();
-    let small = |node: &Node<'_>| Some(u32::try_from(node.count(0)?).unwrap_or(u32::MAX));
     retries(settings, deployments, &mut attempts, origins);
     // So many may fail; ours counts the one that is too many.
     if let Some(node) = settings.get("allowed_fails")
@@ -389,7 +390,6 @@ fn retries(
     attempts: &mut Attempts,
     origins: &mut Origins,
 ) {
-    let small = |node: &Node<'_>| Some(u32::try_from(node.count(0)?).unwrap_or(u32::MAX));
     let written = settings.get("num_retries");
     let general = written.and_then(small).unwrap_or(RETRIES);
     let policy = settings.get("retry_policy");

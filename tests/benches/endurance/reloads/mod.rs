@@ -23,7 +23,7 @@ use serde_json::Value;
 use sluice_tests::process::{Log, Process, Setup};
 
 use crate::caller::Caller;
-use crate::report::{Report, spread};
+use crate::report::{Report, panics, spread};
 use crate::settings::Settings;
 use crate::watch::Watch;
 
@@ -285,7 +285,7 @@ fn judge(
 ) {
     let failed: Vec<_> = records.iter().filter_map(|it| it.failure.clone()).collect();
     let (mut wrong, mut outside) = (Vec::new(), Vec::new());
-    let log = read_log(log);
+    let (panics, log) = (panics(log), read_log(log));
     for record in records.iter().filter(|it| it.failure.is_none()) {
         let plans = revisions.between(record.first, record.last);
         if !plans.iter().any(|plan| record.is_of(plan)) {
@@ -337,7 +337,7 @@ fn judge(
         "answers of another generation than could be in force",
         &outside,
     );
-    report.none("panics", &log.panics);
+    report.none("panics", &panics);
 }
 
 /// What the gateway said of itself.
@@ -347,7 +347,6 @@ struct LogSays {
     revisions: HashMap<u64, usize>,
     /// The generation of each call.
     calls: HashMap<String, u64>,
-    panics: Vec<String>,
 }
 
 fn read_log(log: &str) -> LogSays {
@@ -356,8 +355,6 @@ fn read_log(log: &str) -> LogSays {
     says.revisions.insert(1, revision);
     for line in log.lines() {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
-            says.panics
-                .extend(line.contains("panicked").then(|| line.to_owned()));
             continue;
         };
         let generation = line["generation"].as_u64().unwrap_or(0);

@@ -235,10 +235,7 @@ pub(super) fn write_finish(out: &mut Vec<u8>, stop: Option<&Stop<'_>>, losses: &
 
 /// Append `usage` in OpenAI's arithmetic: the prompt includes what a cache held.
 pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage, losses: &mut Losses) {
-    let prompt = usage
-        .input
-        .saturating_add(usage.cache_read)
-        .saturating_add(usage.cache_write);
+    let prompt = usage.prompt();
     let mut reasoning = 0;
     let mut given = None;
     for (key, raw) in &usage.extras {
