@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Amount, Client, NANO_USD, OnStoreFailure, Period};
 use crate::error::Error;
@@ -41,6 +42,7 @@ struct Books {
     store: Arc<dyn Store>,
     on_failure: OnStoreFailure,
     metrics: Metrics,
+    afterwards: TaskTracker,
 }
 
 /// What a call may take, or took.
@@ -53,12 +55,18 @@ pub struct Use {
 }
 
 impl Accounts {
-    /// Books in `store`.
-    pub fn new(store: Arc<dyn Store>, on_failure: OnStoreFailure, metrics: Metrics) -> Self {
+    /// Books in `store`; what is settled after a call is among `afterwards`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        on_failure: OnStoreFailure,
+        metrics: Metrics,
+        afterwards: TaskTracker,
+    ) -> Self {
         Self(Some(Arc::new(Books {
             store,
             on_failure,
             metrics,
+            afterwards,
         })))
     }
 
@@ -224,13 +232,15 @@ impl Drop for Reservation {
             return;
         }
         let books = self.books.clone();
-        runtime.spawn(async move {
+        let afterwards = books.afterwards.clone();
+        let settling = async move {
             let adding = owed.iter().map(|(owed, charge)| books.add(charge, *owed));
             for error in join_all(adding).await.into_iter().filter_map(Result::err) {
                 books.metrics.add("sluice_state_failures_total", 1, &[]);
                 tracing::warn!(%error, "The store of `state` failed; a call stays counted as it was reserved.");
             }
-        });
+        };
+        afterwards.spawn_on(settling, &runtime);
     }
 }
 
@@ -387,6 +397,7 @@ mod tests {
             store,
             on_failure: OnStoreFailure::Allow,
             metrics: Metrics::default(),
+            afterwards: TaskTracker::new(),
         })
     }
 
@@ -411,6 +422,8 @@ mod tests {
     async fn what_is_reserved_is_settled_or_given_back() {
         let store = Arc::new(Memory::new(1 << 20));
         let books = books(store.clone());
+        let afterwards = books.afterwards.clone();
+        afterwards.close();
         let budget = Budget {
             amount: Amount::Tokens(100),
             per: Period::Day,
@@ -434,19 +447,19 @@ mod tests {
             "{}",
             error.message
         );
-        tokio::task::yield_now().await;
+        afterwards.wait().await;
         assert_eq!(
             (value(&store, day).await, value(&store, minute).await),
             (60, 1)
         );
         first.settle(tokens(10));
-        tokio::task::yield_now().await;
+        afterwards.wait().await;
         assert_eq!(
             (value(&store, day).await, value(&store, minute).await),
             (10, 1)
         );
         drop(reserve(90).await.expect("it fits now"));
-        tokio::task::yield_now().await;
+        afterwards.wait().await;
         assert_eq!(
             (value(&store, day).await, value(&store, minute).await),
             (10, 1)

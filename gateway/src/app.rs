@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::closing::{Closing, Phase};
 use crate::config::watch::{Fingerprints, Pace, Rest, Watcher, Writers};
-use crate::config::{self, Client, Config, Diagnostic, Loaded, Severity, State};
+use crate::config::{self, Client, Config, Diagnostic, FOREVER, Loaded, Severity, State};
 use crate::gate::Gates;
 use crate::hook::{Chain, Engine};
 use crate::kv::Stores;
@@ -36,11 +38,15 @@ const PROBE_MS: u64 = 100;
 
 /// Time for the last words of calls that were ended, in ms: who reads slower than that
 /// is not heard of again.
-const LAST_WORDS_MS: u64 = 2_000;
+const LAST_WORDS_MS: u64 = 1_500;
 
 /// Time for the last traces and metrics to reach the collector, in ms: with all times
 /// before it no more than the 30 s after which Kubernetes kills.
 const FLUSH_MS: u64 = 1_000;
+
+/// Time for what calls leave behind, in ms, where those have used all of theirs: what they
+/// took is written to the store of `state`, and `on-complete` hooks run.
+const AFTERWARDS_MS: u64 = 500;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -86,6 +92,7 @@ pub struct App {
     current: Arc<Current>,
     listeners: Arc<Mutex<Listeners>>,
     addr: watch::Receiver<SocketAddr>,
+    afterwards: TaskTracker,
     reloader: JoinHandle<()>,
 }
 
@@ -140,6 +147,7 @@ impl App {
             listeners: listeners.clone(),
             report,
         };
+        let afterwards = builder.engine.services.afterwards.clone();
         let reloader = tokio::spawn(reloader.run(builder));
         Ok(Self {
             reloads,
@@ -147,6 +155,7 @@ impl App {
             current,
             listeners,
             addr,
+            afterwards,
             reloader,
         })
     }
@@ -176,14 +185,30 @@ impl App {
         self.listeners.lock().await.close().await;
         let ms = terms.streams_ms;
         tracing::info!(ms, "No more calls are taken; running ones may end.");
+        let until = Instant::now() + Duration::from_millis(ms).min(FOREVER);
         if !self.ends_within(ms).await {
             tracing::warn!("Calls that still run are ended with an error.");
             closing.enter(Phase::Over);
             self.ends_within(LAST_WORDS_MS).await;
         }
+        self.finish_afterwards(until).await;
         let telemetry = &self.current.load().telemetry;
         telemetry.flush(Duration::from_millis(FLUSH_MS)).await;
         tracing::info!("Stopped.");
+    }
+
+    /// Wait for what calls left behind: their settlement, and their `on-complete` hooks.
+    async fn finish_afterwards(&self, until: Instant) {
+        self.afterwards.close();
+        let until = until.max(Instant::now() + Duration::from_millis(AFTERWARDS_MS));
+        let left = tokio::time::timeout_at(until, self.afterwards.wait());
+        if left.await.is_err() {
+            let left = self.afterwards.len();
+            tracing::warn!(
+                left,
+                "What calls left behind is given up: settlements, and `on-complete` hooks that still run."
+            );
+        }
     }
 
     /// Whether the last connection is gone in time.
@@ -316,8 +341,9 @@ impl Builder {
         let state = &config.state;
         let store = self.stores.open(&state.store);
         let store = store.map_err(|why| vec![no_store(state, why)])?;
-        let metrics = self.engine.services.metrics.clone();
-        Ok(Accounts::new(store, state.on_failure, metrics))
+        let services = &self.engine.services;
+        let (metrics, afterwards) = (services.metrics.clone(), services.afterwards.clone());
+        Ok(Accounts::new(store, state.on_failure, metrics, afterwards))
     }
 
     /// The configuration, with what the command line says over it.

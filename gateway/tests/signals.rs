@@ -4,10 +4,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 /// No read waits longer than this, so that a hang is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,7 +26,7 @@ struct Sluice {
     process: Child,
     log: BufReader<ChildStderr>,
     addr: SocketAddr,
-    folder: tempfile::TempDir,
+    folder: Rc<TempDir>,
 }
 
 impl Sluice {
@@ -41,6 +43,11 @@ impl Sluice {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let file = folder.path().join("sluice.yaml");
         std::fs::write(&file, config).expect("the folder takes a file");
+        Self::in_folder(Rc::new(folder))
+    }
+
+    fn in_folder(folder: Rc<TempDir>) -> Self {
+        let file = folder.path().join("sluice.yaml");
         let mut process = Command::new(env!("CARGO_BIN_EXE_sluice"))
             .args(["serve", "--config"])
             .arg(&file)
@@ -93,7 +100,7 @@ impl Sluice {
     fn begin(&self, path: &str) -> TcpStream {
         let body = r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"go"}]}"#;
         let mut tcp = self.ask(&format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: sk-ann\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ));
         until(&mut tcp, "hello");
@@ -159,6 +166,14 @@ impl Upstream {
         Self { addr, go_on }
     }
 
+    /// Let all calls end now, by one more that is yet to be read.
+    fn go_on(&self) -> TcpStream {
+        self.go_on.send(()).expect("it listens");
+        let mut tcp = TcpStream::connect(self.addr).expect("it listens");
+        tcp.write_all(b"\"go\"").expect("it reads");
+        tcp
+    }
+
     /// The file of a gateway before it, without an address of its own.
     fn config(&self) -> String {
         format!(
@@ -172,7 +187,7 @@ impl Upstream {
 /// beside it to their first word.
 fn serve(listener: &TcpListener, told: &Receiver<()>) {
     const PIECE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"}}]}\n\n";
-    const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,\"total_tokens\":10}}\n\ndata: [DONE]\n\n";
     let mut held = Vec::new();
     for tcp in listener.incoming() {
         let mut tcp = tcp.expect("a connection");
@@ -258,6 +273,33 @@ fn a_second_signal_waits_for_nobody() {
     let rest = String::from_utf8_lossy(&rest);
     assert!(!rest.contains("message_stop"), "{rest}");
     assert_eq!(sluice.code(), Some(1));
+}
+
+#[test]
+fn what_the_last_call_took_is_in_the_store() {
+    let upstream = Upstream::start();
+    let rest = "listen: 127.0.0.1:0
+drain: { announce_ms: 0 }
+keys: [ { name: ann, key: sk-ann, admin: true, budget: { tokens: 1000, per: total } } ]
+";
+    let mut sluice = Sluice::with(&format!("{}{rest}", upstream.config()));
+    let mut stream = sluice.begin(MESSAGES);
+    let taken = |sluice: &Sluice| {
+        let head = "GET /admin/keys HTTP/1.1\r\nhost: localhost\r\nx-api-key: sk-ann\r\nconnection: close\r\n\r\n";
+        let said = to_end(&mut sluice.ask(head));
+        let (_, body) = said.split_once("\r\n\r\n").expect("a body");
+        let report: serde_json::Value = serde_json::from_str(body).expect("a report");
+        report[0]["limits"][0]["taken"].clone()
+    };
+    // The prompt's 5, and all that the answer may have.
+    assert_eq!(taken(&sluice), 14.0);
+    sluice.signal(Signal::TERM);
+    sluice.logged("No more calls");
+    let _other = upstream.go_on();
+    until(&mut stream, "message_stop");
+    let folder = sluice.folder.clone();
+    assert_eq!(sluice.code(), Some(0));
+    assert_eq!(taken(&Sluice::in_folder(folder)), 10.0);
 }
 
 // === how it reloads ===

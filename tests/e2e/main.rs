@@ -31,6 +31,7 @@ mod servers;
 mod sessions;
 mod shadow;
 mod stages;
+mod stopping;
 mod swaps;
 mod telemetry;
 mod tidy;

@@ -357,11 +357,12 @@ impl Session {
         // The watchers hold instances that nobody needs any more.
         self.watching.clear();
         let record = Document::new(record.to_string().into());
-        runtime.spawn(async move {
+        let showing = async move {
             // What fails is in the log.
             let _ = self.on_complete(record, status).await;
             drop(permit);
-        });
+        };
+        services.afterwards.spawn_on(showing, &runtime);
     }
 
     /// When a request's tokens are counted.

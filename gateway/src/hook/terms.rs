@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::module::START_MS;
 use super::outbound::Outbound;
@@ -27,6 +28,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Calls whose records are shown to hooks at once, or wait for it.
     pub completions: Arc<Semaphore>,
+    /// What outlasts the calls that it is of: awaited when the gateway stops.
+    pub afterwards: TaskTracker,
     /// Where connections of hooks live; without one they make none.
     pub runtime: Option<Handle>,
 }
@@ -36,6 +39,7 @@ impl Default for Services {
         Self {
             metrics: Metrics::default(),
             completions: Arc::new(Semaphore::new(COMPLETIONS_MAX)),
+            afterwards: TaskTracker::new(),
             runtime: Handle::try_current().ok(),
         }
     }

@@ -15,6 +15,8 @@ pub struct Errands {
     count: Option<String>,
     /// URLs to ask, one after the other.
     ask: Vec<String>,
+    /// URLs to ask when the call has ended.
+    ask_after: Vec<String>,
     /// Bytes to send to each.
     body_bytes: usize,
     /// Never look at the answer, and never end.
@@ -32,6 +34,14 @@ impl Hook for Errands {
             said.push(self.ask(url).unwrap_or_else(|code| format!("{code:?}")));
         }
         Ok(Verdict::Reply(Reply::Text(said.join("; "))))
+    }
+
+    fn on_complete(&self, _call: &mut Call<'_>) -> Result<(), Failure> {
+        for url in &self.ask_after {
+            // On trial nobody does.
+            let _ = self.ask(url);
+        }
+        Ok(())
     }
 }
 
