@@ -12,9 +12,13 @@ use crate::metrics::{Kind, Metrics};
 /// Where no entry of the configuration was found.
 const OTHER_MODEL: &str = "other";
 
+/// Where the router knows no endpoint.
+const NO_ENDPOINT: &str = "other";
+
 /// Where no target was tried.
 const NO_TARGET: &str = "none";
 
+const REQUESTS: &str = "sluice_requests_total";
 const CALLS: &str = "sluice_calls_total";
 const IN_FLIGHT: &str = "sluice_calls_in_flight";
 const CALL_SECONDS: &str = "sluice_call_seconds";
@@ -49,7 +53,8 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 3] = [
 ];
 
 /// Every family, and what it says.
-const FAMILIES: [(&str, Kind, &str); 14] = [
+const FAMILIES: [(&str, Kind, &str); 15] = [
+    (REQUESTS, Kind::Counter, "Requests, but for probes."),
     (CALLS, Kind::Counter, "Calls that ended."),
     (IN_FLIGHT, Kind::Gauge, "Calls that run."),
     (
@@ -137,6 +142,14 @@ impl Tally {
         ];
         metrics.gauge(BUILD_INFO, &facts).set(1.0);
         Self(metrics)
+    }
+
+    /// A request to `endpoint`, as the router writes it, was answered; none if there is
+    /// no such endpoint.
+    pub fn request(&self, endpoint: Option<&str>, status: u16) {
+        let endpoint = ("endpoint", endpoint.unwrap_or(NO_ENDPOINT));
+        let labels = [endpoint, ("status", &status.to_string())];
+        self.0.add(REQUESTS, 1, &labels);
     }
 
     /// A call began.
@@ -274,6 +287,8 @@ mod tests {
         tally.begun();
         tally.ended(&STREAMED);
         tally.turned_away(413);
+        tally.request(Some("/v1/models"), 401);
+        tally.request(None, 404);
         tally.attempt("up/*", "503");
         tally.cooldown("up/*");
         tally.reload("refused");
@@ -283,6 +298,8 @@ mod tests {
         for line in [
             format!("sluice_calls_total{{{way},outcome=\"answered\",status=\"200\"}} 1"),
             "sluice_calls_total{model=\"other\",target=\"none\",outcome=\"turned away\",status=\"413\"} 1".into(),
+            "sluice_requests_total{endpoint=\"/v1/models\",status=\"401\"} 1".into(),
+            "sluice_requests_total{endpoint=\"other\",status=\"404\"} 1".into(),
             "sluice_calls_in_flight 1".into(),
             format!("sluice_call_seconds_bucket{{{way},outcome=\"answered\",le=\"5\"}} 1"),
             format!("sluice_first_byte_seconds_bucket{{{way},le=\"0.5\"}} 0"),

@@ -102,6 +102,56 @@ async fn a_call_is_in_flight_until_its_client_has_left() {
 }
 
 #[tokio::test]
+async fn requests_are_counted_whatever_becomes_of_them() {
+    let upstream = upstream().await;
+    let config = upstream.config("keys: [ sk-any, { name: ann, key: sk-ann } ]\n");
+    let gateway = TestGateway::start(&config).await;
+    let request = async |method: &str, path: &str, key: &str| {
+        let headers = [("x-api-key", key)];
+        let answer = gateway.client().request(method, path, &headers).await;
+        answer.status
+    };
+    for (method, path, key, expected) in [
+        ("GET", "/v1/models", "sk-wrong", 401),
+        ("GET", "/v1/models", "sk-any", 200),
+        ("GET", "/v1/v1/models", "sk-any", 200),
+        ("GET", "/v1/models/nobody-knows", "sk-any", 404),
+        ("GET", "/v1/models/nobody-either", "sk-any", 404),
+        ("GET", "/admin/config", "sk-ann", 403),
+        ("GET", "/v1/messages", "sk-any", 405),
+        ("GET", "/wp-login.php", "sk-any", 404),
+        ("GET", "/v1/engines", "sk-any", 404),
+        ("GET", "/wp-admin", "sk-wrong", 401),
+        ("GET", "/healthz", "", 200),
+    ] {
+        assert_eq!(request(method, path, key).await, expected, "{path}");
+    }
+    let ann = gateway.client().with_key("sk-ann");
+    ann.ask("m", true).await;
+    let counting = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
+    ann.post("/v1/messages/count_tokens", &[], counting.to_string())
+        .await;
+    let admin = gateway.client().with_key("sk-any");
+    let text = admin.request("GET", "/metrics", &[]).await;
+    let text = String::from_utf8_lossy(&text.body).into_owned();
+    check(
+        &text,
+        &[
+            "sluice_requests_total{endpoint=\"/v1/models\",status=\"401\"} 1",
+            "sluice_requests_total{endpoint=\"/v1/models\",status=\"200\"} 2",
+            "sluice_requests_total{endpoint=\"/v1/models/{*id}\",status=\"404\"} 2",
+            "sluice_requests_total{endpoint=\"/admin/config\",status=\"403\"} 1",
+            "sluice_requests_total{endpoint=\"/v1/messages\",status=\"405\"} 1",
+            "sluice_requests_total{endpoint=\"/v1/messages\",status=\"200\"} 1",
+            "sluice_requests_total{endpoint=\"/v1/messages/count_tokens\",status=\"200\"} 1",
+            "sluice_requests_total{endpoint=\"other\",status=\"404\"} 2",
+            "sluice_requests_total{endpoint=\"other\",status=\"401\"} 1",
+        ],
+    );
+    assert!(!text.contains("healthz"), "{text}");
+}
+
+#[tokio::test]
 async fn reloads_are_counted_by_what_became_of_them() {
     let upstream = upstream().await;
     let mut gateway = gateway(&upstream).await;

@@ -68,6 +68,10 @@ pub fn router(
             state.clone(),
             access::check,
         ))
+        .layer(axum::middleware::from_fn_with_state(
+            state.clone(),
+            metrics::count,
+        ))
         // Probes and telemetry need no key.
         .route("/", any(|| async { StatusCode::OK }))
         .route("/api/hello", any(|| async { StatusCode::OK }))
