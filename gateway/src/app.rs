@@ -6,7 +6,7 @@ mod listeners;
 mod reload;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -350,7 +350,10 @@ impl Builder {
     fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
         let env = |name: &str| std::env::var(name).ok();
         let mut loaded = match (&self.source, self.demo) {
-            (Source::File(path), _) => config::load(path, &env),
+            (Source::File(path), _) => config::load(path, &env).map_err(|mut findings| {
+                findings.extend(self.missing_hooks(path, &env));
+                findings
+            }),
             (Source::Embedded, demo) => {
                 let url = demo.map_or_else(String::new, |addr| format!("http://{addr}/v1"));
                 config::embedded_default(&url, &env, &is_up)
@@ -375,6 +378,22 @@ impl Builder {
             loaded.config.hooks.folder = Some(hooks.clone());
         }
         Ok(loaded)
+    }
+
+    /// The hooks that a wrong file names and that there are not, so that one run tells
+    /// of these, too.
+    fn missing_hooks(
+        &self,
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Vec<Diagnostic> {
+        let Some(mut hooks) = config::hooks_of(path, environment) else {
+            return Vec::new();
+        };
+        if let Some(folder) = &self.overrides.hooks {
+            hooks.folder = Some(folder.clone());
+        }
+        Chain::missing(&self.engine, &hooks)
     }
 
     /// A number that two gateways have in common if their files are the same.

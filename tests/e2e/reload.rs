@@ -156,6 +156,30 @@ async fn what_is_broken_changes_nothing_and_is_told() {
 }
 
 #[tokio::test]
+async fn every_mistake_is_told_in_one_run() {
+    let config = "lisen: x
+models: { m: { upstream: gone } }
+hooks: { chain: [ cap-max-token, { hook: redakt, enabled: false } ] }
+";
+    let refused = TestGateway::try_start(config, &[]).await;
+    let said = refused.expect_err("three mistakes").to_string();
+    for (line, mistake) in [
+        ("sluice.yaml:1: lisen: ", "did you mean `listen`?"),
+        ("sluice.yaml:2: models.m", "no upstream named `gone`"),
+        (
+            "sluice.yaml:3: hooks.chain[0]",
+            "no bundled hook named `cap-max-token`",
+        ),
+    ] {
+        let told = said
+            .lines()
+            .any(|it| it.contains(line) && it.contains(mistake));
+        assert!(told, "no `{line}` `{mistake}` in\n{said}");
+    }
+    assert!(said.ends_with("\n3 errors"), "{said}");
+}
+
+#[tokio::test]
 async fn every_way_to_save_a_file_works() {
     let upstream = FakeUpstream::saying("ok").await;
     let config = |name: &str| upstream.config("").replace("  m:", &format!("  {name}:"));

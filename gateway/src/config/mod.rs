@@ -89,11 +89,30 @@ pub fn load(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    let (file, text) = text(path).map_err(|error| vec![error])?;
+    parse(&file, &text, Some(folder(path)), environment)
+}
+
+/// The hooks that the file at `path` names, whatever else is wrong with it; none if
+/// nothing can be read of it.
+pub fn hooks_of(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Option<Hooks> {
+    let (file, text) = text(path).ok()?;
+    let gathered = gather(&file, &text, Some(folder(path)), environment).ok()?;
+    Some(gathered.config.hooks)
+}
+
+/// A file's name in messages, and what is in it.
+fn text(path: &Path) -> Result<(String, String), Diagnostic> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| vec![unreadable(&file, &error)])?;
-    // The file's own folder, not that of what a symlink leads to.
-    let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&file, &text, Some(folder), environment)
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((file, text)),
+        Err(error) => Err(unreadable(&file, &error)),
+    }
+}
+
+/// The file's own folder, not that of what a symlink leads to.
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// What `sluice serve` runs without a file: the model `demo` at
@@ -160,7 +179,22 @@ fn parse(
     folder: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut document = Document::read(file, text, folder).map_err(|error| vec![error])?;
+    let gathered = gather(file, text, folder, environment).map_err(|error| vec![error])?;
+    let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;
+    match gathered.diagnostics.iter().any(is_error) {
+        true => Err(gathered.diagnostics),
+        false => Ok(gathered),
+    }
+}
+
+/// What the text says, with errors among the findings: what is wrong is left out.
+fn gather(
+    file: &str,
+    text: &str,
+    folder: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Diagnostic> {
+    let mut document = Document::read(file, text, folder)?;
     let own = litellm::variables(&document.root());
     let layered = |name: &str| own.get(name).cloned().or_else(|| environment(name));
     match litellm::is_one(&document.root()) {
@@ -194,16 +228,10 @@ fn parse(
     let mut diagnostics = document.into_findings();
     drop(keys);
     diagnostics.extend(beside.map(Document::into_findings).unwrap_or_default());
-    match diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
-    {
-        true => Err(diagnostics),
-        false => Ok(Loaded {
-            config,
-            diagnostics,
-        }),
-    }
+    Ok(Loaded {
+        config,
+        diagnostics,
+    })
 }
 
 /// Say which vendors are asked without a key, which they refuse.

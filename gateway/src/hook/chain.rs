@@ -144,6 +144,22 @@ impl Chain {
         loader.chain(wanted, &modules)
     }
 
+    /// What is wrong with the names in `hooks` and the files of its folder, before any
+    /// of them is compiled.
+    pub fn missing(engine: &Arc<Engine>, hooks: &Hooks) -> Vec<Diagnostic> {
+        let mut loader = Loader {
+            engine,
+            previous: None,
+            kv: Arc::new(Memory::new(0)),
+            diagnostics: Vec::new(),
+        };
+        let mut files = loader.folder(hooks.folder.as_deref());
+        loader.resolve(hooks, &mut files);
+        let mut findings = loader.diagnostics;
+        findings.retain(|finding| finding.severity == Severity::Error);
+        findings
+    }
+
     /// A chain of one hook, the bytes `wasm`, under `entry`: as [`Chain::load`]
     /// would admit it.
     pub fn of_one(
