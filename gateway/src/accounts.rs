@@ -22,6 +22,7 @@ use crate::config::{Amount, Client, NANO_USD, OnStoreFailure, Period};
 use crate::error::Error;
 use crate::kv::{KvError, Store};
 use crate::metrics::Metrics;
+use crate::tally::CLIENT_REFUSALS;
 
 use calendar::ends_in;
 
@@ -162,7 +163,7 @@ impl Books {
             match sum {
                 Ok(sum) if sum > charge.limit => {
                     let labels = [("client", &*client.name), ("limit", charge.name())];
-                    self.metrics.add("sluice_client_refusals_total", 1, &labels);
+                    self.metrics.add(CLIENT_REFUSALS, 1, &labels);
                     // A longer wait covers a shorter one.
                     refusal = Some(charge.refusal(&client.name, sum));
                     reserved.charges.push(charge);

@@ -58,6 +58,8 @@ pub struct Call {
     pub load: Option<Load>,
     /// Its room among all calls.
     pub pass: Option<Pass>,
+    /// Its room among its client's.
+    pub client_pass: Option<Pass>,
     /// Its room at the upstream of the latest attempt.
     pub upstream_pass: Option<Pass>,
     /// When it must be over.
@@ -126,6 +128,7 @@ impl Call {
             tried: Vec::new(),
             load: None,
             pass: None,
+            client_pass: None,
             upstream_pass: None,
             deadline: began + total.min(FOREVER),
             losses: Losses::default(),

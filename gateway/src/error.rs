@@ -285,6 +285,15 @@ impl Error {
         }
     }
 
+    /// All the calls that the client's key may have at once are running.
+    pub fn too_many(client: &str, retry_after: Duration) -> Self {
+        let what = format!("key `{client}`");
+        Self {
+            status: 429,
+            ..Self::busy(&what, retry_after)
+        }
+    }
+
     /// The store that counts what keys use up fails, and nobody can tell what is left.
     pub fn uncounted() -> Self {
         let message = "the gateway cannot count calls at the moment, and refuses them (`state.on_store_failure`)";

@@ -28,6 +28,8 @@ pub struct Gates {
     pub bytes: Arc<Gate>,
     /// Calls at each upstream that has a limit, by its name.
     upstreams: HashMap<String, Arc<Gate>>,
+    /// Calls of each client whose key has a limit, by its name.
+    clients: HashMap<String, Arc<Gate>>,
 }
 
 impl Gates {
@@ -45,7 +47,12 @@ impl Gates {
             let known = previous.and_then(|gates| gates.upstreams.get(&upstream.name));
             Some((upstream.name.clone(), gate(upstream.calls_max?, known)))
         });
+        let clients = config.keys.list().iter().filter_map(|client| {
+            let known = previous.and_then(|gates| gates.clients.get(&client.name));
+            Some((client.name.clone(), gate(client.calls_max?, known)))
+        });
         Self {
+            clients: clients.collect(),
             calls: gate(limits.calls_max, previous.map(|gates| &gates.calls)),
             bytes: gate(bytes, previous.map(|gates| &gates.bytes)),
             upstreams: upstreams.collect(),
@@ -55,6 +62,11 @@ impl Gates {
     /// The gate before the upstream of this name, if it has one.
     pub fn upstream(&self, name: &str) -> Option<&Arc<Gate>> {
         self.upstreams.get(name)
+    }
+
+    /// The gate of the client of this name, if it has one.
+    pub fn client(&self, name: &str) -> Option<&Arc<Gate>> {
+        self.clients.get(name)
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Inbound {
 pub struct Passes {
     /// Until its last byte.
     pub call: Option<Pass>,
+    /// For as long, among its client's.
+    pub client: Option<Pass>,
     /// For its body, until the answer begins.
     pub bytes: Option<Pass>,
 }
@@ -91,6 +93,7 @@ pub async fn run(world: Arc<Snapshot>, mut inbound: Inbound) -> Reply {
         world.tally.clone(),
     );
     call.pass = inbound.passes.call.take();
+    call.client_pass = inbound.passes.client.take();
     call.client = inbound.client.take();
     let path = inbound.dialect.path();
     call.trace = world.telemetry.trace(&inbound.headers, path);

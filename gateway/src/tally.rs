@@ -30,6 +30,8 @@ const ATTEMPTS: &str = "sluice_attempts_total";
 const RETRIES: &str = "sluice_retries_total";
 const CONTINUATIONS: &str = "sluice_continuations_total";
 const COOLDOWNS: &str = "sluice_cooldowns_total";
+/// Counted where the limit is.
+pub(crate) const CLIENT_REFUSALS: &str = "sluice_client_refusals_total";
 const RELOADS: &str = "sluice_reloads_total";
 const TELEMETRY_DROPPED: &str = "sluice_telemetry_dropped_total";
 const BUILD_INFO: &str = "sluice_build_info";
@@ -53,7 +55,7 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 3] = [
 ];
 
 /// Every family, and what it says.
-const FAMILIES: [(&str, Kind, &str); 15] = [
+const FAMILIES: [(&str, Kind, &str); 16] = [
     (REQUESTS, Kind::Counter, "Requests, but for probes."),
     (CALLS, Kind::Counter, "Calls that ended."),
     (IN_FLIGHT, Kind::Gauge, "Calls that run."),
@@ -89,6 +91,11 @@ const FAMILIES: [(&str, Kind, &str); 15] = [
         COOLDOWNS,
         Kind::Counter,
         "How often a target was left alone.",
+    ),
+    (
+        CLIENT_REFUSALS,
+        Kind::Counter,
+        "Calls beyond a limit of their key.",
     ),
     (RELOADS, Kind::Counter, "Changes of files that were seen."),
     (
@@ -200,6 +207,12 @@ impl Tally {
             ("status", &status.to_string()),
         ];
         self.0.add(CALLS, 1, &labels);
+    }
+
+    /// A call was beyond a limit of its client's key.
+    pub fn client_refused(&self, client: &str, limit: &'static str) {
+        let labels = [("client", client), ("limit", limit)];
+        self.0.add(CLIENT_REFUSALS, 1, &labels);
     }
 
     /// An attempt at `target` came to `result`.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluice::cli::keys::{self, Command};
 use sluice_tests::guests::GUEST_STAGES;
-use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk, until};
+use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk, finish, until};
 
 /// The endpoints of both dialects.
 const ENDPOINTS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
@@ -166,6 +166,52 @@ async fn requests_of_a_minute_are_counted() {
             .status,
         200
     );
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_all_the_room() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let config = upstream.config(
+        "keys: [ sk-any, { name: ann, key: sk-ann, calls_max: 1 }, { name: bob, key: sk-bob, calls_max: 1 } ]
+limits: { queue_max: 0 }
+",
+    );
+    let mut gateway = TestGateway::start(&config).await;
+    speaker.say(chunk(&json!({ "content": "half" })));
+    let headers = [("x-api-key", "sk-ann")];
+    let mut running = gateway.client().begin_with(&headers, "m").await;
+    assert_eq!(running.status(), 200);
+
+    for path in ENDPOINTS {
+        let refused = ask(&gateway, path, "sk-ann", "m", true).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, "10"));
+        assert_eq!(
+            refused.json()["error"]["message"],
+            "key `ann` has all the calls that it takes; try again in 10 s"
+        );
+    }
+    for key in ["sk-bob", "sk-any"] {
+        let other = ask(&gateway, ENDPOINTS[0], key, "m", true).await;
+        assert_eq!(other.text(), "ok", "{key}");
+    }
+    // A reload of something else keeps count.
+    let text = format!("{config}default: m\n");
+    gateway
+        .reload(|folder| std::fs::write(folder.join("sluice.yaml"), text).expect("a write"))
+        .await;
+    let refused = ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true).await;
+    assert_eq!(refused.status, 429);
+    let operator = [("x-api-key", "sk-any")];
+    let metrics = gateway.client().request("GET", "/metrics", &operator).await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    let counted = "sluice_client_refusals_total{client=\"ann\",limit=\"calls_max\"} 3";
+    assert!(text.contains(counted), "{text}");
+
+    speaker.say(finish("stop"));
+    drop(speaker);
+    while running.chunk().await.expect("sound").is_some() {}
+    let next = ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true).await;
+    assert_eq!(next.text(), "ok");
 }
 
 #[tokio::test]
@@ -425,6 +471,7 @@ fn add(name: &str, config: Option<std::path::PathBuf>) -> Result<keys::Report, S
         name: name.into(),
         config,
         models: vec!["m".into(), "vendor/*".into()],
+        calls_max: None,
         requests_per_minute: Some(60),
         tokens_per_minute: None,
         budget: Some("2.5usd/month".parse().expect("a budget")),

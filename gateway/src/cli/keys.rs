@@ -50,6 +50,9 @@ pub struct Add {
     /// Patterns of the models that it may ask for, with commas between; default: all.
     #[arg(long, value_delimiter = ',', value_name = "PATTERNS")]
     pub models: Vec<String>,
+    /// Calls at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub calls_max: Option<u64>,
     /// Calls within one minute.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub requests_per_minute: Option<u64>,
@@ -84,6 +87,8 @@ impl Add {
         let key = PREFIX.to_owned() + &hex.collect::<String>();
         let mut client = Client::named(&self.name, &key)?;
         client.models = self.models;
+        let size = |calls| usize::try_from(calls).unwrap_or(usize::MAX);
+        client.calls_max = self.calls_max.map(size);
         client.requests_per_minute = self.requests_per_minute;
         client.tokens_per_minute = self.tokens_per_minute;
         client.budget = self.budget;

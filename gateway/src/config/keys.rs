@@ -81,6 +81,8 @@ pub struct Client {
     digest: [u8; 32],
     /// Patterns of the names that it may ask for; empty: all.
     pub models: Vec<String>,
+    /// Calls at once.
+    pub calls_max: Option<usize>,
     /// Calls that may begin within one minute.
     pub requests_per_minute: Option<u64>,
     /// Tokens, of prompts and answers, within one minute.
@@ -97,6 +99,7 @@ impl Client {
             name: String::new(),
             digest: Sha256::digest(key.as_bytes()).into(),
             models: Vec::new(),
+            calls_max: None,
             requests_per_minute: None,
             tokens_per_minute: None,
             budget: None,
@@ -167,6 +170,7 @@ impl Client {
             ("requests", self.requests_per_minute),
             ("tokens", self.tokens_per_minute),
         ];
+        terms.extend(self.calls_max.map(|calls| format!("{calls} calls at once")));
         for (what, rate) in rates {
             terms.extend(rate.map(|rate| format!("{rate} {what} a minute")));
         }
@@ -326,6 +330,7 @@ fn client(node: &Node<'_>) -> Option<Client> {
         name: name?,
         digest: digest?,
         models: members.get("models").map(Node::texts).unwrap_or_default(),
+        calls_max: count("calls_max").map(super::native::size),
         requests_per_minute: count("requests_per_minute"),
         tokens_per_minute: count("tokens_per_minute"),
         budget: members.get("budget").and_then(budget),

@@ -86,6 +86,7 @@ pub(crate) fn entry(client: &Client) -> String {
         let models: Vec<_> = client.models.iter().map(quoted).collect();
         members.push(format!("models: [{}]", models.join(", ")));
     }
+    members.extend(client.calls_max.map(|calls| format!("calls_max: {calls}")));
     let rates = [
         ("requests_per_minute", client.requests_per_minute),
         ("tokens_per_minute", client.tokens_per_minute),

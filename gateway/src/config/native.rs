@@ -37,11 +37,12 @@ pub(super) mod settings {
         "drain",
         "telemetry",
     ];
-    pub(in crate::config) const KEY: [&str; 8] = [
+    pub(in crate::config) const KEY: [&str; 9] = [
         "name",
         "key",
         "hash",
         "models",
+        "calls_max",
         "requests_per_minute",
         "tokens_per_minute",
         "budget",
@@ -337,7 +338,7 @@ fn drain(node: &Node<'_>) -> Drain {
     }
 }
 
-fn size(count: u64) -> usize {
+pub(super) fn size(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 

@@ -57,7 +57,7 @@ fn top(name: &str) -> Value {
 fn key(name: &str) -> Value {
     match name {
         "models" => list(text()),
-        "requests_per_minute" | "tokens_per_minute" => count(1),
+        "calls_max" | "requests_per_minute" | "tokens_per_minute" => count(1),
         "budget" => object(&settings::BUDGET, |name| match name {
             "per" => words(&["day", "month", "total"]),
             "tokens" => count(1),

@@ -9,6 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 
+use crate::config::Client;
 use crate::error::Error;
 use crate::gate::Pass;
 use crate::pipeline::{self, Inbound, Passes};
@@ -55,27 +56,47 @@ async fn call(state: &State, dialect: Dialect, request: http::Request<Body>) -> 
     }
 }
 
-/// The call, once there is room for it: first for its body, then for itself, so that
-/// a slow sender takes no place from those that are ready.
+/// The call, once there is room for it: first among its client's, so that who has too
+/// many takes no room from others; then for its body, then for itself, so that a slow
+/// sender takes no place from those that are ready.
 async fn admit(
     world: &Snapshot,
     dialect: Dialect,
     parts: Parts,
     body: Body,
 ) -> Result<Inbound, Error> {
+    let client = parts
+        .extensions
+        .get::<Caller>()
+        .cloned()
+        .unwrap_or_default()
+        .0;
+    let own = among_own(world, client.as_deref()).await?;
     let (body, bytes) = read(world, &parts, body).await?;
     let call = world.gates.calls.enter().await;
     let call = call.map_err(|full| Error::busy("the gateway", full.retry_after))?;
-    let client = parts.extensions.get::<Caller>().cloned();
     Ok(Inbound {
         dialect,
-        client: client.unwrap_or_default().0,
+        client,
         headers: parts.headers,
         body,
         passes: Passes {
             call: Some(call),
+            client: own,
             bytes: Some(bytes),
         },
+    })
+}
+
+/// Room among the calls of the client's key, if there is a limit.
+async fn among_own(world: &Snapshot, client: Option<&Client>) -> Result<Option<Pass>, Error> {
+    let name = client.map_or("", |client| &client.name);
+    let Some(gate) = world.gates.client(name) else {
+        return Ok(None);
+    };
+    gate.enter().await.map(Some).map_err(|full| {
+        world.tally.client_refused(name, "calls_max");
+        Error::too_many(name, full.retry_after)
     })
 }
 
