@@ -9,7 +9,7 @@
 //! limit, and none too many is let in. A minute, a day, a month are those of the clock
 //! (UTC), each with a counter of its own. Knows no call and no HTTP.
 
-mod calendar;
+mod periods;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +24,7 @@ use crate::kv::{KvError, Store};
 use crate::metrics::Metrics;
 use crate::tally::CLIENT_REFUSALS;
 
-use calendar::ends_in;
+use periods::ends_in;
 
 /// Before every counter's key. A server may be shared with hooks, whose keys begin with
 /// their names, and with a slash none does.

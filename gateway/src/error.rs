@@ -14,6 +14,7 @@ use sluice_codec::fields::DecodeError;
 use sluice_codec::ir::{Losses, Refused};
 use sluice_codec::overflow::is_overflow;
 
+use crate::calendar::Day;
 use crate::config::Failure;
 use crate::hook::{HookError, Refusal};
 use crate::provider::Accent;
@@ -134,6 +135,14 @@ impl Error {
         Self::client(
             401,
             "no valid API key: send one of the gateway's keys as bearer token",
+        )
+    }
+
+    /// The client's key was good until the end of `day`.
+    pub fn expired(client: &str, day: Day) -> Self {
+        Self::client(
+            401,
+            format!("the API key of `{client}` has expired, after {day}"),
         )
     }
 

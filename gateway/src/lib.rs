@@ -21,6 +21,7 @@ pub mod accounts;
 mod answer;
 pub mod app;
 pub mod build_info;
+pub mod calendar;
 pub mod call;
 pub mod cli;
 pub mod closing;

@@ -450,6 +450,38 @@ async fn keys_of_a_file_come_and_go_while_it_runs() {
 }
 
 #[tokio::test]
+async fn a_key_is_good_until_its_last_day_ends() {
+    let upstream = FakeUpstream::saying("ok").await;
+    // `printf sk-old | sha256sum`, `printf sk-older | sha256sum`
+    let gateway = TestGateway::start(&upstream.config(
+        "keys:
+  - { name: ann, key: sk-ann, expires: 2099-12-31, previous: { hash: \"sha256:d3e64608f5182a4408eef248830800d9f4b82167cb91b4b193ac488aa1235fc9\", expires: 2099-01-01 } }
+  - { name: bob, key: sk-bob, expires: 2020-12-31 }
+  - { name: eve, key: sk-eve, previous: { hash: \"sha256:e8852038f56c54ea47d9f3c8aac74ab2e143c4e1aca2240951f0b94d11e6d618\", expires: 2020-12-31 } }
+",
+    ))
+    .await;
+    for path in ENDPOINTS {
+        for (key, expired) in [
+            ("sk-ann", None),
+            ("sk-old", None),
+            ("sk-eve", None),
+            ("sk-bob", Some("bob")),
+            ("sk-older", Some("eve")),
+        ] {
+            let answer = ask(&gateway, path, key, "m", false).await;
+            let Some(name) = expired else {
+                assert_eq!(answer.status, 200, "{key}");
+                continue;
+            };
+            assert_eq!(answer.status, 401, "{key}");
+            let said = format!("the API key of `{name}` has expired, after 2020-12-31");
+            assert_eq!(answer.json()["error"]["message"], said);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_tells_of_others_is_an_operator_s() {
     let upstream = FakeUpstream::saying("ok").await;
     let gateway = TestGateway::start(&upstream.config(
@@ -471,10 +503,11 @@ fn add(name: &str, config: Option<std::path::PathBuf>) -> Result<keys::Report, S
         name: name.into(),
         config,
         models: vec!["m".into(), "vendor/*".into()],
-        calls_max: None,
+        calls_max: Some(8),
         requests_per_minute: Some(60),
         tokens_per_minute: None,
         budget: Some("2.5usd/month".parse().expect("a budget")),
+        expires: Some("2099-12-31".into()),
         admin: true,
     }))
 }
@@ -495,7 +528,7 @@ async fn sluice_keys_makes_and_revokes_keys_of_a_running_gateway() {
             assert!(key.starts_with("sk-sluice-") && key.len() == 74, "{key}");
         })
         .await;
-    let terms = "models m, vendor/*; 60 requests a minute; 2.5 USD a month; admin";
+    let terms = "models m, vendor/*; 8 calls at once; 60 requests a minute; 2.5 USD a month; until 2099-12-31; admin";
     assert_eq!(state.changes, [format!("key `ann` added ({terms})")]);
     let file = std::fs::read_to_string(gateway.folder().join("keys.yaml")).expect("a file");
     assert!(!file.contains(&key[..20]), "only its hash is kept");
@@ -511,6 +544,34 @@ async fn sluice_keys_makes_and_revokes_keys_of_a_running_gateway() {
     })
     .expect("a list");
     assert_eq!(listed.text, format!("{:24} {terms}", "ann"));
+
+    let rotate = |keep_days: u64| {
+        let report = keys::run(Command::Rotate {
+            name: "ann".into(),
+            config: config.clone(),
+            keep_days,
+        });
+        let text = report.expect("there is one").text;
+        text.lines().nth(1).expect("the key").to_owned()
+    };
+    let status = async |gateway: &TestGateway, key: &str| {
+        ask(gateway, ENDPOINTS[0], key, "m", false).await.status
+    };
+    let mut newer = String::new();
+    let state = gateway.reload(|_| newer = rotate(7)).await;
+    assert!(
+        state.changes[0].contains("; its key before until "),
+        "{:?}",
+        state.changes
+    );
+    assert_eq!(status(&gateway, &key).await, 200);
+    assert_eq!(status(&gateway, &newer).await, 200);
+    let mut newest = String::new();
+    gateway.reload(|_| newest = rotate(0)).await;
+    for (key, expected) in [(&key, 401), (&newer, 401), (&newest, 200)] {
+        assert_eq!(status(&gateway, key).await, expected);
+    }
+    let key = newest;
 
     let revoke = |name: &str| {
         keys::run(Command::Revoke {

@@ -101,7 +101,7 @@ fn keys(snapshot: &Snapshot) -> Vec<Part> {
     let keys = snapshot.config.keys.list().iter();
     let named = keys.filter(|client| !client.name.is_empty());
     named
-        .map(|client| Part::new(&client.name, client.terms(), &[]))
+        .map(|client| Part::new(&client.name, client.terms(), &[&client.hash()]))
         .collect()
 }
 

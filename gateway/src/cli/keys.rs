@@ -1,12 +1,14 @@
 //! `sluice keys`: keys for clients. A key is shown once, when it is made.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
 pub use super::hook::Report;
 use super::hook::read_text;
-use crate::config::{self, Budget, Client, keys_file};
+use crate::calendar::Day;
+use crate::config::{self, Budget, Client, Config, keys_file};
 
 /// What a key begins with, so that people and scanners know what it is.
 const PREFIX: &str = "sk-sluice-";
@@ -28,6 +30,17 @@ pub enum Command {
         /// The native configuration.
         #[arg(long, short, value_name = "FILE", env = "SLUICE_CONFIG")]
         config: PathBuf,
+    },
+    /// Make another key for who has one, show it once; the one of now is good for some days more.
+    Rotate {
+        /// Whose.
+        name: String,
+        /// The native configuration.
+        #[arg(long, short, value_name = "FILE", env = "SLUICE_CONFIG")]
+        config: PathBuf,
+        /// Days for which the key of now is still good; 0: no longer.
+        #[arg(long, value_name = "DAYS", default_value_t = 7)]
+        keep_days: u64,
     },
     /// Take a key out of `keys_file`; a running gateway refuses it at once.
     Revoke {
@@ -62,6 +75,9 @@ pub struct Add {
     /// `20usd/month`, `500000tokens/day`, `5usd/total`.
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
+    /// The last day on which it is good (UTC), such as `2026-12-31`.
+    #[arg(long, value_name = "DAY")]
+    pub expires: Option<String>,
     /// It may see `/admin` and `/metrics`, too.
     #[arg(long)]
     pub admin: bool,
@@ -75,16 +91,18 @@ pub fn run(command: Command) -> Result<Report, String> {
     match command {
         Command::Add(add) => add.run(),
         Command::List { config } => list(&config),
+        Command::Rotate {
+            name,
+            config,
+            keep_days,
+        } => rotate(&name, &config, keep_days),
         Command::Revoke { name, config } => revoke(&name, &config),
     }
 }
 
 impl Add {
     fn run(self) -> Result<Report, String> {
-        let mut bytes = [0; KEY_BYTES];
-        getrandom::fill(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
-        let key = PREFIX.to_owned() + &hex.collect::<String>();
+        let key = new_key()?;
         let mut client = Client::named(&self.name, &key)?;
         client.models = self.models;
         let size = |calls| usize::try_from(calls).unwrap_or(usize::MAX);
@@ -93,6 +111,11 @@ impl Add {
         client.tokens_per_minute = self.tokens_per_minute;
         client.budget = self.budget;
         client.is_admin = self.admin;
+        let day = |text: String| {
+            let day = text.parse();
+            day.map_err(|()| format!("`{text}` is no day such as `2026-12-31`"))
+        };
+        client.expires = self.expires.map(day).transpose()?;
         let entry = keys_file::entry(&client);
         let place = self.config.as_deref().map(load).transpose()?;
         let known = place.iter().flat_map(|config| config.keys.list());
@@ -116,6 +139,13 @@ impl Add {
     }
 }
 
+fn new_key() -> Result<String, String> {
+    let mut bytes = [0; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
+    Ok(PREFIX.to_owned() + &hex.collect::<String>())
+}
+
 fn list(config: &Path) -> Result<Report, String> {
     let config = load(config)?;
     let clients = config.keys.list().iter();
@@ -134,28 +164,60 @@ fn list(config: &Path) -> Result<Report, String> {
     })
 }
 
+fn rotate(name: &str, path: &Path, keep_days: u64) -> Result<Report, String> {
+    let config = load(path)?;
+    let mut known = config.keys.list().iter();
+    let known = known.find(|client| client.name == name && !name.is_empty());
+    let mut client = Client::clone(known.ok_or_else(|| no_such_key(name))?);
+    let key = new_key()?;
+    let today = Day::of(SystemTime::now());
+    client.rotate(&key, (keep_days > 0).then(|| today.after(keep_days)));
+    let entry = keys_file::entry(&client);
+    let shown = "The key, which is shown this once:".to_owned();
+    let Some((file, text)) = without(&config, name)? else {
+        let help = in_itself(name, path, "put this in its place there:");
+        return Ok(Report::good(&[shown, key, help, entry]));
+    };
+    let text = keys_file::added(&text, &entry).map_err(|why| in_file(file, &why))?;
+    write(file, &text)?;
+    let written = format!("Its entry is in {}:", file.display());
+    Ok(Report::good(&[shown, key, written, entry]))
+}
+
+/// The file of keys, and its text without the entry of `name`; none if it has none.
+fn without<'c>(config: &'c Config, name: &str) -> Result<Option<(&'c Path, String)>, String> {
+    let Some(file) = config.keys_file.as_deref().filter(|file| file.exists()) else {
+        return Ok(None);
+    };
+    let text = keys_file::removed(&read_text(file)?, name);
+    let text = text.map_err(|why| in_file(file, &why))?;
+    Ok(text.map(|text| (file, text)))
+}
+
+fn no_such_key(name: &str) -> String {
+    format!("there is no key named `{name}`")
+}
+
+fn in_itself(name: &str, path: &Path, help: &str) -> String {
+    let path = path.display();
+    format!("the key of `{name}` stands in {path} itself; {help}")
+}
+
 fn revoke(name: &str, path: &Path) -> Result<Report, String> {
     let config = load(path)?;
-    if let Some(file) = config.keys_file.filter(|file| file.exists()) {
-        let text = read_text(&file)?;
-        let without = keys_file::removed(&text, name).map_err(|why| in_file(&file, &why))?;
-        if let Some(without) = without {
-            write(&file, &without)?;
-            let line = format!("`{name}` is no longer in {}", file.display());
-            return Ok(Report::good(&[line]));
-        }
+    if let Some((file, text)) = without(&config, name)? {
+        write(file, &text)?;
+        let line = format!("`{name}` is no longer in {}", file.display());
+        return Ok(Report::good(&[line]));
     }
     let mut known = config.keys.list().iter();
     Err(match known.any(|client| client.name == name) {
-        true => format!(
-            "the key of `{name}` stands in {} itself; take it out there",
-            path.display()
-        ),
-        false => format!("there is no key named `{name}`"),
+        true => in_itself(name, path, "take it out there"),
+        false => no_such_key(name),
     })
 }
 
-fn load(path: &Path) -> Result<config::Config, String> {
+fn load(path: &Path) -> Result<Config, String> {
     let environment = |name: &str| std::env::var(name).ok();
     let loaded = config::load(path, &environment);
     let loaded = loaded.map_err(|findings| config::lines(&findings).trim_end().to_owned())?;

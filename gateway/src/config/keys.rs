@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 
 use super::document::Node;
 use super::native::settings;
+use crate::calendar::Day;
 use crate::route;
 
 /// Before the hash of a key.
@@ -63,13 +64,23 @@ impl Keys {
 
     /// Whose key `shown` is. Every key is compared, whichever matches: the time tells
     /// nothing.
-    pub fn find(&self, shown: &[u8]) -> Option<&Arc<Client>> {
+    pub fn find(&self, shown: &[u8]) -> Option<Found<'_>> {
         let digest: [u8; 32] = Sha256::digest(shown).into();
-        self.list.iter().fold(None, |found, client| {
-            let is_same = bool::from(client.digest.ct_eq(&digest));
-            if is_same { Some(client) } else { found }
+        let keys = self.list.iter().flat_map(|client| client.keys());
+        keys.fold(None, |found, (known, key)| {
+            let is_same = bool::from(known.ct_eq(&digest));
+            if is_same { Some(key) } else { found }
         })
     }
+}
+
+/// A key that somebody showed.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'k> {
+    /// Whose it is.
+    pub client: &'k Arc<Client>,
+    /// The last day on which it is good.
+    pub expires: Option<Day>,
 }
 
 /// Somebody with a key.
@@ -79,6 +90,10 @@ pub struct Client {
     pub name: String,
     /// SHA-256 of its key.
     digest: [u8; 32],
+    /// The last day on which its key is good.
+    pub expires: Option<Day>,
+    /// The key before, which is still good.
+    pub previous: Option<Previous>,
     /// Patterns of the names that it may ask for; empty: all.
     pub models: Vec<String>,
     /// Calls at once.
@@ -93,11 +108,21 @@ pub struct Client {
     pub is_admin: bool,
 }
 
+/// A key that another has taken the place of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Previous {
+    digest: [u8; 32],
+    /// The last day on which it is good.
+    pub expires: Day,
+}
+
 impl Client {
     fn plain(key: &str) -> Self {
         Self {
             name: String::new(),
             digest: Sha256::digest(key.as_bytes()).into(),
+            expires: None,
+            previous: None,
             models: Vec::new(),
             calls_max: None,
             requests_per_minute: None,
@@ -120,6 +145,25 @@ impl Client {
             is_admin: false,
             ..Self::plain(key)
         })
+    }
+
+    /// The hashes of its keys, and what there is to know of each.
+    fn keys(self: &Arc<Self>) -> impl Iterator<Item = (&[u8; 32], Found<'_>)> {
+        let found = |expires| Found {
+            client: self,
+            expires,
+        };
+        let own = (&self.digest, found(self.expires));
+        let previous = self.previous.as_ref();
+        let previous = previous.map(|it| (&it.digest, found(Some(it.expires))));
+        [own].into_iter().chain(previous)
+    }
+
+    /// From now on its key is `key`; that of now is good until `expires`, if at all.
+    pub(crate) fn rotate(&mut self, key: &str, expires: Option<Day>) {
+        let digest = Sha256::digest(key.as_bytes()).into();
+        let digest = std::mem::replace(&mut self.digest, digest);
+        self.previous = expires.map(|expires| Previous { digest, expires });
     }
 
     /// Whether it may ask for `model`.
@@ -149,8 +193,7 @@ impl Client {
 
     /// The hash of its key, as a file has it.
     pub fn hash(&self) -> String {
-        let hex = self.digest.iter().map(|byte| format!("{byte:02x}"));
-        HASH_PREFIX.to_owned() + &hex.collect::<String>()
+        hash(&self.digest)
     }
 
     /// Whether anything of it must be counted.
@@ -175,6 +218,9 @@ impl Client {
             terms.extend(rate.map(|rate| format!("{rate} {what} a minute")));
         }
         terms.extend(self.budget.map(|budget| budget.to_string()));
+        terms.extend(self.expires.map(|day| format!("until {day}")));
+        let previous = self.previous.as_ref();
+        terms.extend(previous.map(|it| format!("its key before until {}", it.expires)));
         if self.is_admin && !self.name.is_empty() {
             terms.push("admin".into());
         }
@@ -186,6 +232,18 @@ impl Client {
         self.budget
             .is_some_and(|budget| matches!(budget.amount, Amount::NanoUsd(_)))
     }
+}
+
+impl Previous {
+    /// The hash of the key, as a file has it.
+    pub fn hash(&self) -> String {
+        hash(&self.digest)
+    }
+}
+
+fn hash(digest: &[u8; 32]) -> String {
+    let hex = digest.iter().map(|byte| format!("{byte:02x}"));
+    HASH_PREFIX.to_owned() + &hex.collect::<String>()
 }
 
 /// What may be used up.
@@ -329,6 +387,8 @@ fn client(node: &Node<'_>) -> Option<Client> {
     Some(Client {
         name: name?,
         digest: digest?,
+        expires: members.get("expires").and_then(day),
+        previous: members.get("previous").and_then(previous),
         models: members.get("models").map(Node::texts).unwrap_or_default(),
         calls_max: count("calls_max").map(super::native::size),
         requests_per_minute: count("requests_per_minute"),
@@ -368,20 +428,44 @@ fn digest(node: &Node<'_>, members: &HashMap<String, Node<'_>>) -> Option<[u8; 3
             let key = super::native::secret(key)?;
             Some(Sha256::digest(key.expose().as_bytes()).into())
         }
-        (None, Some(hash)) => {
-            let digest = parsed(hash.text()?);
-            if digest.is_none() {
-                let help = "`sluice keys add NAME` makes a key and prints its hash";
-                let what = format!("expected `{HASH_PREFIX}` and 64 hexadecimal digits");
-                hash.error(what, Some(help.into()));
-            }
-            digest
-        }
+        (None, Some(hash)) => hashed(hash),
         _ => {
             node.error("expected one of `key` and `hash`", None);
             None
         }
     }
+}
+
+fn hashed(node: &Node<'_>) -> Option<[u8; 32]> {
+    let digest = parsed(node.text()?);
+    if digest.is_none() {
+        let help = "`sluice keys add NAME` makes a key and prints its hash";
+        let what = format!("expected `{HASH_PREFIX}` and 64 hexadecimal digits");
+        node.error(what, Some(help.into()));
+    }
+    digest
+}
+
+fn previous(node: &Node<'_>) -> Option<Previous> {
+    let members = node.object(&settings::PREVIOUS);
+    let (Some(hash), Some(expires)) = (members.get("hash"), members.get("expires")) else {
+        let help = "`sluice keys rotate NAME` writes both";
+        node.error("expected `hash` and `expires`", Some(help.into()));
+        return None;
+    };
+    let (digest, expires) = (hashed(hash), day(expires));
+    Some(Previous {
+        digest: digest?,
+        expires: expires?,
+    })
+}
+
+fn day(node: &Node<'_>) -> Option<Day> {
+    let day = node.text()?.parse().ok();
+    if day.is_none() {
+        node.error("expected a day such as `2026-12-31`", None);
+    }
+    day
 }
 
 fn parsed(hash: &str) -> Option<[u8; 32]> {

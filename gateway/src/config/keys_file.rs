@@ -95,6 +95,11 @@ pub(crate) fn entry(client: &Client) -> String {
         members.extend(rate.map(|rate| format!("{name}: {rate}")));
     }
     members.extend(client.budget.map(keys::written));
+    members.extend(client.expires.map(|day| format!("expires: {day}")));
+    if let Some(previous) = &client.previous {
+        let (hash, expires) = (previous.hash(), previous.expires);
+        members.push(format!("previous: {{ hash: {hash}, expires: {expires} }}"));
+    }
     if client.is_admin {
         members.push("admin: true".into());
     }

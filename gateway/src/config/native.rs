@@ -37,10 +37,12 @@ pub(super) mod settings {
         "drain",
         "telemetry",
     ];
-    pub(in crate::config) const KEY: [&str; 9] = [
+    pub(in crate::config) const KEY: [&str; 11] = [
         "name",
         "key",
         "hash",
+        "expires",
+        "previous",
         "models",
         "calls_max",
         "requests_per_minute",
@@ -48,6 +50,7 @@ pub(super) mod settings {
         "budget",
         "admin",
     ];
+    pub(in crate::config) const PREVIOUS: [&str; 2] = ["hash", "expires"];
     pub(in crate::config) const BUDGET: [&str; 3] = ["tokens", "usd", "per"];
     pub(in crate::config) const PRICE: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
     pub(in crate::config) const STATE: [&str; 5] =

@@ -64,8 +64,17 @@ fn key(name: &str) -> Value {
             _ => json!({ "type": "number", "minimum": 0 }),
         }),
         "admin" => json!({ "type": "boolean" }),
+        "expires" => day(),
+        "previous" => object(&settings::PREVIOUS, |name| match name {
+            "expires" => day(),
+            _ => text(),
+        }),
         _ => text(),
     }
+}
+
+fn day() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })
 }
 
 fn state(name: &str) -> Value {

@@ -473,13 +473,18 @@ fn keys_are_read_as_text_as_key_and_as_hash() {
 keys:
   - sk-plain
   - {{ name: ann, key: \"${{KEY}}\", models: [kimi-*], requests_per_minute: 5 }}
-  - {{ name: bob, hash: \"{hash}\", budget: {{ usd: 2.5, per: month }} }}
+  - {{ name: bob, key: sk-new, expires: 2027-01-31, previous: {{ hash: \"{hash}\", expires: 2026-12-31 }}, budget: {{ usd: 2.5, per: month }} }}
 prices: {{ \"up/*\": {{ input: 1, output: 2 }}, \"up/big\": {{ input: 3, output: 15, cache_read: 0.3 }} }}
 models: {{}}
 "
     );
     let config = loaded(&text).unwrap().config;
-    let name = |key: &str| config.keys.find(key.as_bytes()).map(|it| it.name.clone());
+    let name = |key: &str| {
+        config
+            .keys
+            .find(key.as_bytes())
+            .map(|it| it.client.name.clone())
+    };
     assert_eq!(name("sk-plain").as_deref(), Some(""));
     assert_eq!(name("sk-secret").as_deref(), Some("ann"));
     assert_eq!(name("sk-hashed").as_deref(), Some("bob"));
@@ -487,10 +492,18 @@ models: {{}}
     let [_, ann, bob] = config.keys.list() else {
         panic!("three keys");
     };
-    assert_eq!(bob.hash(), hash);
+    assert_eq!(bob.previous.as_ref().unwrap().hash(), hash);
+    let last_day = |key: &str| config.keys.find(key.as_bytes()).unwrap().expires;
+    let days = ["sk-plain", "sk-new", "sk-hashed"].map(last_day);
+    let days = days.map(|day| day.map(|day| day.to_string()));
+    assert_eq!(
+        days,
+        [None, Some("2027-01-31".into()), Some("2026-12-31".into())]
+    );
     assert!(ann.may_ask_for("kimi-k2[1m]") && !ann.may_ask_for("gpt"));
     assert_eq!(ann.terms(), "models kimi-*; 5 requests a minute");
-    assert_eq!(bob.terms(), "all models; 2.5 USD a month");
+    let terms = "all models; 2.5 USD a month; until 2027-01-31; its key before until 2026-12-31";
+    assert_eq!(bob.terms(), terms);
     let price = |target: &str| {
         config
             .prices
@@ -595,7 +608,7 @@ keys:
   - { name: d, key: d, budget: { per: week, tokens: 5, usd: 4 } }
   - { name: e, key: e }
   - { name: e, key: f }
-  - { name: g, key: e }
+  - { name: g, key: e, expires: 2026-02-30, previous: { hash: x } }
 prices: { m: { input: -1, output: 1 }, n: { input: 1 } }
 state: { store: memory, on_store_failure: ignore, path: x }
 ",
@@ -609,6 +622,8 @@ state: { store: memory, on_store_failure: ignore, path: x }
             "error: f.yaml:7: keys[5].budget: expected one of `tokens` and `usd`",
             "error: f.yaml:7: keys[5].budget.per: `week` is not one of `day`, `month`, `total`",
             "error: f.yaml:9: keys[7]: a second key named `e`",
+            "error: f.yaml:10: keys[8].expires: expected a day such as `2026-12-31`",
+            "error: f.yaml:10: keys[8].previous: expected `hash` and `expires`; `sluice keys rotate NAME` writes both",
             "error: f.yaml:10: keys[8]: the same key stands in another entry",
             "error: f.yaml:11: prices.m.input: expected a number from 0, got a number",
             "error: f.yaml:11: prices.n: a price has `input` and `output`; write US dollars per million tokens: `{ input: 0.6, output: 2.5 }`",
@@ -856,6 +871,7 @@ fn the_reference_file_shows_every_setting() {
     let known = [
         &TOP[..],
         &KEY,
+        &PREVIOUS,
         &BUDGET,
         &PRICE,
         &STATE,

@@ -1,13 +1,14 @@
 //! Who may ask: keys, and nothing that a web page could send.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::config::{Client, is_loopback};
+use crate::config::{Client, Found, is_loopback};
 use crate::error::Error;
 
 use super::reply;
@@ -39,7 +40,10 @@ pub(super) async fn check(
     let world = state.current.load();
     let headers = request.headers();
     let config = &world.config;
-    let client = shown(headers).find_map(|shown| config.keys.find(shown));
+    let key = shown(headers).find_map(|shown| config.keys.find(shown));
+    let client = key.map(|key| key.client);
+    let now = SystemTime::now();
+    let expired = key.filter(|key| key.expires.is_some_and(|day| day.is_over(now)));
     let is_local = state.listen.ip().is_loopback();
     let denied = if is_from_a_page(headers) {
         Some(Error::client(403, "requests from web pages are not served"))
@@ -50,6 +54,12 @@ pub(super) async fn check(
         ))
     } else if client.is_none() && !(is_local && config.keys.is_open()) {
         Some(Error::unauthorised())
+    } else if let Some(Found {
+        client,
+        expires: Some(day),
+    }) = expired
+    {
+        Some(Error::expired(&client.name, day))
     } else if client.is_some_and(|client| !client.is_admin) && is_of_operators(request.uri()) {
         Some(Error::client(
             403,

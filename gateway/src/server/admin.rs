@@ -61,6 +61,9 @@ pub(super) struct KeyReport {
     name: String,
     models: Vec<String>,
     admin: bool,
+    /// The last day on which it is good.
+    expires: Option<String>,
+    calls_max: Option<usize>,
     limits: Vec<Taken>,
 }
 
@@ -77,6 +80,8 @@ pub(super) async fn keys(State(state): State<super::State>) -> Json<Vec<KeyRepor
             name: client.name.clone(),
             models: client.models.clone(),
             admin: client.is_admin,
+            expires: client.expires.map(|day| day.to_string()),
+            calls_max: client.calls_max,
             limits: world.accounts.report(client, now).await,
         });
     }

@@ -1,10 +1,9 @@
-//! Days and months of UTC, as names of counters and as times until they end.
+//! Periods of budgets, as names of counters and as times until they end.
 
 use std::time::Duration;
 
+use crate::calendar::{DAY_SECONDS, first_day, month_of};
 use crate::config::Period;
-
-const DAY_SECONDS: u64 = 86_400;
 
 /// Which `per` the time `since` 1970 lies in, and how long that still lasts; none if
 /// for ever.
@@ -23,28 +22,6 @@ pub(super) fn ends_in(per: Period, since: Duration) -> (String, Option<Duration>
         }
         Period::Total => ("total".into(), None),
     }
-}
-
-/// Year and month of a day, counted from 1970-01-01.
-fn month_of(day: u64) -> (u64, u64) {
-    // Years are at most 366 days long, so this is the year or one before it.
-    let mut year = 1970 + day / 366;
-    while first_day(year + 1, 1) <= day {
-        year += 1;
-    }
-    let months = (1..=12).rev();
-    let mut begun = months.filter(|month| first_day(year, *month) <= day);
-    (year, begun.next().unwrap_or(1))
-}
-
-/// The first day of a month, counted from 1970-01-01.
-fn first_day(year: u64, month: u64) -> u64 {
-    const BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let last = year - 1;
-    let leap_days = last / 4 - last / 100 + last / 400 - 477; // those before 1970
-    let days = (year - 1970) * 365 + leap_days + BEFORE[month as usize - 1];
-    days + u64::from(is_leap && month > 2)
 }
 
 #[cfg(test)]
