@@ -386,7 +386,7 @@ impl Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Budget;
+    use crate::config::{Budget, Unpriced};
     use crate::kv::Memory;
 
     fn client(budget: Option<Budget>, requests: Option<u64>, tokens: Option<u64>) -> Client {
@@ -428,6 +428,7 @@ mod tests {
         let budget = Budget {
             amount: Amount::Tokens(100),
             per: Period::Day,
+            unpriced: Unpriced::default(),
         };
         let client = client(Some(budget), Some(2), None);
         let now = UNIX_EPOCH + Duration::from_secs(86_400 * 3 + 50);
@@ -472,6 +473,7 @@ mod tests {
         let day = |limit| Budget {
             amount: Amount::Tokens(limit),
             per: Period::Day,
+            unpriced: Unpriced::default(),
         };
         let since = Duration::from_secs(86_400 + 59);
         let seconds = |client: &Client, need: u64| {

@@ -294,6 +294,17 @@ impl Error {
         }
     }
 
+    /// The client's budget is one of money, and what the target costs is not known.
+    pub fn unpriced(target: &str, client: &str) -> Self {
+        let message = format!(
+            "target `{target}` has no price, and key `{client}` has a budget in dollars; the operator adds it to `prices`, or allows it (`unpriced: allow`)"
+        );
+        Self {
+            cause: Cause::Skipped,
+            ..Self::client(403, message)
+        }
+    }
+
     /// All the calls that the client's key may have at once are running.
     pub fn too_many(client: &str, retry_after: Duration) -> Self {
         let what = format!("key `{client}`");

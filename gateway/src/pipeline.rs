@@ -748,6 +748,10 @@ impl<'w> Attempt<'w> {
         call.route = Some(self.target.route.pattern.clone());
         let target = format!("{}/{}", self.upstream.name, self.target.model);
         call.price = self.world.config.prices.of(&target);
+        let needs_price = |client: &&Arc<config::Client>| client.needs_prices();
+        if let (Some(client), None) = (call.client.as_ref().filter(needs_price), call.price) {
+            return Err(Error::unpriced(&target, &client.name).into());
+        }
         call.target = Some(target);
         call.target_label = Some(self.label());
         call.session.attempt(AttemptFacts {

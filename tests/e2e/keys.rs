@@ -357,6 +357,50 @@ state: { store: memory }
 }
 
 #[tokio::test]
+async fn a_budget_in_dollars_is_for_targets_with_a_price() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let gateway = TestGateway::start(&upstream.config(
+        "  both: [ { upstream: up, model: new }, { upstream: up, model: up-m } ]
+  new: { upstream: up }
+keys:
+  - { name: ann, key: sk-ann, budget: { usd: 9, per: total } }
+  - { name: bob, key: sk-bob, budget: { usd: 9, per: total, unpriced: allow } }
+  - { name: eve, key: sk-eve, budget: { tokens: 90000, per: total } }
+prices: { up/up-m: { input: 1, output: 1 } }
+state: { store: memory }
+",
+    ))
+    .await;
+    for path in ENDPOINTS {
+        for stream in [false, true] {
+            let asked =
+                async |key: &str, model: &str| ask(&gateway, path, key, model, stream).await;
+            for key in ["sk-bob", "sk-eve"] {
+                assert_eq!(asked(key, "new").await.status, 200, "{key}");
+            }
+            let other = asked("sk-ann", "both").await;
+            assert_eq!(other.status, 200);
+            let tried = "2; up/new skipped skip-target, up/up-m ok";
+            assert_eq!(other.header("sluice-attempts"), tried);
+            let refused = asked("sk-ann", "new").await;
+            assert_eq!(refused.status, 403);
+            assert_eq!(refused.header("x-should-retry"), "false");
+            let body = refused.json();
+            let said = body["error"]["message"].as_str().expect("a message");
+            let expected = "target `up/new` has no price, and key `ann` has a budget in dollars";
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
+    let models: Vec<_> = upstream
+        .requests()
+        .iter()
+        .map(|request| request.json()["model"].clone())
+        .collect();
+    let of = |name: &str| models.iter().filter(|model| *model == name).count();
+    assert_eq!((of("new"), of("up-m")), (8, 4));
+}
+
+#[tokio::test]
 async fn a_budget_outlasts_reloads_and_the_process() {
     let upstream = FakeUpstream::saying("ok").await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -597,7 +641,7 @@ async fn without_a_file_of_keys_the_entry_is_printed() {
     let lines: Vec<_> = report.text.lines().collect();
     let upstream = FakeUpstream::saying("ok").await;
     let config = upstream.config(&format!(
-        "keys:\n{}\nstate: {{ store: memory }}\n",
+        "keys:\n{}\nprices: {{ \"*\": {{ input: 1, output: 1 }} }}\nstate: {{ store: memory }}\n",
         lines[3]
     ));
     let gateway = TestGateway::start(&config).await;

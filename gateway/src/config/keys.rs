@@ -232,6 +232,12 @@ impl Client {
         self.budget
             .is_some_and(|budget| matches!(budget.amount, Amount::NanoUsd(_)))
     }
+
+    /// Whether it may go to no target whose price is not known.
+    pub fn needs_prices(&self) -> bool {
+        let refuses = |budget: Budget| budget.unpriced == Unpriced::Refuse;
+        self.counts_money() && self.budget.is_some_and(refuses)
+    }
 }
 
 impl Previous {
@@ -253,6 +259,23 @@ pub struct Budget {
     pub amount: Amount,
     /// And when that begins anew.
     pub per: Period,
+    /// What becomes of a call whose cost nobody knows.
+    pub unpriced: Unpriced,
+}
+
+/// What becomes of a call to a target without a price, where money is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unpriced {
+    /// The target is passed over: a budget is no bound on what costs nothing.
+    #[default]
+    Refuse,
+    /// It takes nothing from the budget.
+    Allow,
+}
+
+impl Unpriced {
+    /// Both, by name.
+    pub const ALL: [(&'static str, Self); 2] = [("refuse", Self::Refuse), ("allow", Self::Allow)];
 }
 
 /// What is counted, and how much of it.
@@ -275,7 +298,11 @@ impl fmt::Display for Amount {
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.amount, self.per)
+        write!(f, "{} {}", self.amount, self.per)?;
+        match self.unpriced {
+            Unpriced::Refuse => Ok(()),
+            Unpriced::Allow => f.write_str(", unpriced targets allowed"),
+        }
     }
 }
 
@@ -324,7 +351,12 @@ impl FromStr for Budget {
                     (tokens > 0).then_some(Amount::Tokens(tokens))?
                 }
             };
-            Some(Self { amount, per })
+            let unpriced = Unpriced::default();
+            Some(Self {
+                amount,
+                per,
+                unpriced,
+            })
         };
         parsed().ok_or_else(|| {
             "write it as `20usd/month` or `500000tokens/day`; periods are day, month, total".into()
@@ -347,7 +379,11 @@ pub(super) fn written(budget: Budget) -> String {
     let mut periods = Period::ALL.iter();
     let per = periods.find(|(_, per)| *per == budget.per);
     let per = per.map_or("total", |(name, _)| *name);
-    format!("budget: {{ {amount}, per: {per} }}")
+    let unpriced = match budget.unpriced {
+        Unpriced::Refuse => "",
+        Unpriced::Allow => ", unpriced: allow",
+    };
+    format!("budget: {{ {amount}, per: {per}{unpriced} }}")
 }
 
 // === reading ===
@@ -498,8 +534,15 @@ fn budget(node: &Node<'_>) -> Option<Budget> {
             None
         }
     };
+    let unpriced = members.get("unpriced");
+    if let (Some(node), Some(Amount::Tokens(_))) = (unpriced, amount) {
+        node.error("`unpriced` is of a budget in `usd`", None);
+    }
     Some(Budget {
         amount: amount?,
         per: per?,
+        unpriced: unpriced
+            .and_then(|node| node.choice(&Unpriced::ALL))
+            .unwrap_or_default(),
     })
 }

@@ -38,7 +38,7 @@ pub use import::{Format, Imported, MovedKey, import};
 pub use include::{digest, included};
 
 pub(crate) use keys::NANO_USD;
-pub use keys::{Amount, Budget, Client, Found, Keys, Period, Previous};
+pub use keys::{Amount, Budget, Client, Found, Keys, Period, Previous, Unpriced};
 pub use prices::{Price, Prices};
 pub use schema::schema;
 pub use telemetry::Telemetry;

@@ -51,7 +51,7 @@ pub(super) mod settings {
         "admin",
     ];
     pub(in crate::config) const PREVIOUS: [&str; 2] = ["hash", "expires"];
-    pub(in crate::config) const BUDGET: [&str; 3] = ["tokens", "usd", "per"];
+    pub(in crate::config) const BUDGET: [&str; 4] = ["tokens", "usd", "per", "unpriced"];
     pub(in crate::config) const PRICE: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
     pub(in crate::config) const STATE: [&str; 5] =
         ["store", "path", "url", "bytes_max", "on_store_failure"];
@@ -251,7 +251,7 @@ fn listen(node: &Node<'_>) -> Option<SocketAddr> {
     address
 }
 
-/// Say which targets cost a budget of money nothing, since no price is known.
+/// Say which targets a budget of money has no price for.
 fn warn_of_unpriced(
     root: &Node<'_>,
     keys: &Keys,
@@ -281,12 +281,16 @@ fn warn_of_unpriced(
             }
         }
         if !unpriced.is_empty() {
-            let message = format!(
-                "no price of `{}`, so calls there take nothing from the budget of `{}`",
-                unpriced.join("`, `"),
-                client.name
-            );
-            root.warn(message, Some("add it to `prices`".into()));
+            let (consequence, help) = match client.needs_prices() {
+                true => (
+                    "is refused there, since it has a budget in dollars",
+                    "add it to `prices`, or `unpriced: allow` to the budget",
+                ),
+                false => ("takes nothing from its budget there", "add it to `prices`"),
+            };
+            let (targets, name) = (unpriced.join("`, `"), &client.name);
+            let message = format!("no price of `{targets}`, so key `{name}` {consequence}");
+            root.warn(message, Some(help.into()));
         }
     }
 }

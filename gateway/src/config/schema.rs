@@ -60,6 +60,7 @@ fn key(name: &str) -> Value {
         "calls_max" | "requests_per_minute" | "tokens_per_minute" => count(1),
         "budget" => object(&settings::BUDGET, |name| match name {
             "per" => words(&["day", "month", "total"]),
+            "unpriced" => words(&["refuse", "allow"]),
             "tokens" => count(1),
             _ => json!({ "type": "number", "minimum": 0 }),
         }),

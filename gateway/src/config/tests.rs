@@ -646,7 +646,7 @@ models:
   p/*: { upstream: u, model: \"*\" }
 ",
         &[
-            "warning: f.yaml:1: no price of `u/y`, `u/*`, so calls there take nothing from the budget of `a`; add it to `prices`",
+            "warning: f.yaml:1: no price of `u/y`, `u/*`, so key `a` is refused there, since it has a budget in dollars; add it to `prices`, or `unpriced: allow` to the budget",
         ],
     );
 }
