@@ -295,7 +295,7 @@ impl Drop for Call {
             "Call finished."
         );
         let trace = self.trace.take();
-        let ended = self.ended(outcome, status);
+        let ended = self.ended(outcome, status, nano_usd);
         self.tally.ended(&ended);
         if let Some(trace) = trace {
             trace.finish(&self.finished(ended, usd));
@@ -309,8 +309,9 @@ impl Drop for Call {
 
 impl Call {
     /// What is counted.
-    fn ended(&self, outcome: &'static str, status: u16) -> Ended<'_> {
+    fn ended(&self, outcome: &'static str, status: u16, nano_usd: Option<u64>) -> Ended<'_> {
         Ended {
+            client: self.client(),
             route: self.route.as_deref(),
             target: self.target_label.as_deref(),
             outcome,
@@ -321,6 +322,7 @@ impl Call {
             attempts: self.attempts,
             losses: self.losses.count(),
             usage: self.usage.as_ref(),
+            nano_usd,
         }
     }
 

@@ -356,7 +356,9 @@ async fn reserve(
     }
     if client.has_limits() {
         call.prompt_guess = tokens::guess(request);
-        let need = need(world, call.prompt_guess, request, asker);
+        let routed = route::resolve(&world.config.models, model, asker);
+        call.route = routed.as_ref().map(|(route, _)| route.pattern.clone());
+        let need = need(&world.config, call.prompt_guess, request, routed);
         call.reservation = world.accounts.reserve(&client, need).await?;
     }
     Ok(())
@@ -364,9 +366,12 @@ async fn reserve(
 
 /// The most that a call may take: its prompt and its longest answer, at the target of
 /// its route where that is dearest. What is not taken is given back at its end.
-fn need(world: &Snapshot, prompt: u64, request: &Request<'_>, asker: Asker) -> Use {
-    let config = &world.config;
-    let routed = route::resolve(&config.models, &request.model, asker);
+fn need(
+    config: &config::Config,
+    prompt: u64,
+    request: &Request<'_>,
+    routed: Option<(&config::Route, Vec<Resolved<'_>>)>,
+) -> Use {
     let output_limit = routed.as_ref().and_then(|(route, _)| route.output_limit());
     let answer = match (request.max_tokens, output_limit) {
         (Some(asked), Some(limit)) => asked.min(limit),

@@ -30,6 +30,10 @@ const ATTEMPTS: &str = "sluice_attempts_total";
 const RETRIES: &str = "sluice_retries_total";
 const CONTINUATIONS: &str = "sluice_continuations_total";
 const COOLDOWNS: &str = "sluice_cooldowns_total";
+const CLIENT_CALLS: &str = "sluice_client_calls_total";
+const CLIENT_TOKENS: &str = "sluice_client_tokens_total";
+/// In billionths, since counters are whole numbers.
+const CLIENT_NANO_USD: &str = "sluice_client_nano_usd_total";
 /// Counted where the limit is.
 pub(crate) const CLIENT_REFUSALS: &str = "sluice_client_refusals_total";
 const RELOADS: &str = "sluice_reloads_total";
@@ -55,7 +59,7 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 3] = [
 ];
 
 /// Every family, and what it says.
-const FAMILIES: [(&str, Kind, &str); 16] = [
+const FAMILIES: [(&str, Kind, &str); 19] = [
     (REQUESTS, Kind::Counter, "Requests, but for probes."),
     (CALLS, Kind::Counter, "Calls that ended."),
     (IN_FLIGHT, Kind::Gauge, "Calls that run."),
@@ -92,6 +96,13 @@ const FAMILIES: [(&str, Kind, &str); 16] = [
         Kind::Counter,
         "How often a target was left alone.",
     ),
+    (CLIENT_CALLS, Kind::Counter, "Calls of a key that ended."),
+    (CLIENT_TOKENS, Kind::Counter, "Tokens of a key's calls."),
+    (
+        CLIENT_NANO_USD,
+        Kind::Counter,
+        "Cost of a key's calls, in billionths of a US dollar.",
+    ),
     (
         CLIENT_REFUSALS,
         Kind::Counter,
@@ -113,6 +124,8 @@ pub struct Tally(Metrics);
 /// A call that ended, as far as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'c> {
+    /// The name of its key; empty if it has none.
+    pub client: &'c str,
     /// The entry of the configuration that it went by.
     pub route: Option<&'c str>,
     /// The latest target, as it is configured.
@@ -133,6 +146,22 @@ pub struct Ended<'c> {
     pub losses: usize,
     /// Its tokens, where they were counted.
     pub usage: Option<&'c Usage>,
+    /// What it cost, if that is known.
+    pub nano_usd: Option<u64>,
+}
+
+impl Ended<'_> {
+    /// Its tokens, where they were counted, by kind.
+    fn tokens(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.usage.into_iter().flat_map(|usage| {
+            [
+                ("input", usage.input),
+                ("output", usage.output),
+                ("cache_read", usage.cache_read),
+                ("cache_write", usage.cache_write),
+            ]
+        })
+    }
 }
 
 impl Tally {
@@ -184,17 +213,26 @@ impl Tally {
         self.0.add(LOSSES, call.losses as u64, &way);
         let retries = call.attempts.saturating_sub(1);
         self.0.add(RETRIES, u64::from(retries), &[model]);
-        let kinds = call.usage.into_iter().flat_map(|usage| {
-            [
-                ("input", usage.input),
-                ("output", usage.output),
-                ("cache_read", usage.cache_read),
-                ("cache_write", usage.cache_write),
-            ]
-        });
-        for (kind, tokens) in kinds {
+        for (kind, tokens) in call.tokens() {
             let labels = [model, target, ("kind", kind)];
             self.0.add(TOKENS, tokens, &labels);
+        }
+        if !call.client.is_empty() {
+            self.ended_of(call);
+        }
+    }
+
+    /// What a call took, by its key: beside the rest, since keys times models times
+    /// targets would be many series.
+    fn ended_of(&self, call: &Ended<'_>) {
+        let client = ("client", call.client);
+        self.0
+            .add(CLIENT_CALLS, 1, &[client, ("outcome", call.outcome)]);
+        for (kind, tokens) in call.tokens() {
+            self.0.add(CLIENT_TOKENS, tokens, &[client, ("kind", kind)]);
+        }
+        if let Some(nano_usd) = call.nano_usd {
+            self.0.add(CLIENT_NANO_USD, nano_usd, &[client]);
         }
     }
 
@@ -272,6 +310,7 @@ mod tests {
     use super::*;
 
     const STREAMED: Ended<'static> = Ended {
+        client: "ann",
         route: Some("m*"),
         target: Some("up/*"),
         outcome: "answered",
@@ -282,6 +321,7 @@ mod tests {
         attempts: 3,
         losses: 2,
         usage: Some(&USAGE),
+        nano_usd: Some(1_500),
     };
 
     const USAGE: Usage = Usage {
@@ -321,6 +361,9 @@ mod tests {
             format!("sluice_tokens_total{{{way},kind=\"output\"}} 5"),
             format!("sluice_tokens_total{{{way},kind=\"cache_write\"}} 13"),
             format!("sluice_losses_total{{{way}}} 2"),
+            "sluice_client_calls_total{client=\"ann\",outcome=\"answered\"} 1".into(),
+            "sluice_client_tokens_total{client=\"ann\",kind=\"cache_read\"} 11".into(),
+            "sluice_client_nano_usd_total{client=\"ann\"} 1500".into(),
             "sluice_attempts_total{target=\"up/*\",result=\"503\"} 1".into(),
             "sluice_retries_total{model=\"m*\"} 2".into(),
             "sluice_cooldowns_total{target=\"up/*\"} 1".into(),

@@ -357,6 +357,43 @@ state: { store: memory }
 }
 
 #[tokio::test]
+async fn what_each_key_used_is_counted() {
+    let upstream = FakeUpstream::saying("ok").await;
+    let gateway = TestGateway::start(&upstream.config(
+        "keys: [ sk-any, { name: ann, key: sk-ann }, { name: bob, key: sk-bob, budget: { tokens: 1, per: total } } ]
+prices: { \"*\": { input: 0, output: 1 } }
+state: { store: memory }
+",
+    ))
+    .await;
+    for path in ENDPOINTS {
+        assert_eq!(ask(&gateway, path, "sk-ann", "m", true).await.status, 200);
+        assert_eq!(ask(&gateway, path, "sk-bob", "m", true).await.status, 429);
+    }
+    // A call is counted once its answer is out, which the client may have read before.
+    let way = "model=\"m\",target=\"none\",outcome=\"failed\",status=\"429\"";
+    let expected = [
+        "sluice_client_calls_total{client=\"ann\",outcome=\"answered\"} 2".to_owned(),
+        "sluice_client_calls_total{client=\"bob\",outcome=\"failed\"} 2".to_owned(),
+        "sluice_client_tokens_total{client=\"ann\",kind=\"output\"} 6".to_owned(),
+        "sluice_client_nano_usd_total{client=\"ann\"} 6000".to_owned(),
+        format!("sluice_calls_total{{{way}}} 2"),
+    ];
+    let operator = [("x-api-key", "sk-any")];
+    let counted = async {
+        loop {
+            let metrics = gateway.client().request("GET", "/metrics", &operator).await;
+            let text = String::from_utf8_lossy(&metrics.body).into_owned();
+            if expected.iter().all(|line| text.contains(line)) {
+                return;
+            }
+        }
+    };
+    let counted = tokio::time::timeout(PATIENCE, counted).await;
+    counted.expect("every line is there");
+}
+
+#[tokio::test]
 async fn a_budget_in_dollars_is_for_targets_with_a_price() {
     let upstream = FakeUpstream::saying("ok").await;
     let gateway = TestGateway::start(&upstream.config(
