@@ -18,6 +18,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
 
+use crate::calendar::told;
 use crate::config::{Amount, Client, NANO_USD, OnStoreFailure, Period};
 use crate::error::Error;
 use crate::kv::{KvError, Store};
@@ -266,6 +267,8 @@ struct Charge {
     /// 0 <= `held`, what was reserved.
     held: i64,
     limit: i64,
+    /// When it is looked at, since 1970.
+    now: Duration,
     /// When the counter begins anew; none if never.
     renewed_in: Option<Duration>,
     ttl_ms: Option<u64>,
@@ -283,6 +286,7 @@ fn charges(client: &Client, need: Use, since: Duration) -> Vec<Charge> {
             per: None,
             held: whole(held),
             limit: whole(limit?),
+            now: since,
             renewed_in: Some(renewed_in),
             ttl_ms: ttl(Some(renewed_in)),
         })
@@ -299,6 +303,7 @@ fn charges(client: &Client, need: Use, since: Duration) -> Vec<Charge> {
             per: Some(budget.per),
             held: whole(held),
             limit: whole(limit),
+            now: since,
             renewed_in,
             ttl_ms: ttl(renewed_in),
         }
@@ -370,15 +375,20 @@ impl Charge {
         let per = self
             .per
             .map_or_else(|| "a minute".into(), |per| per.to_string());
+        // What is larger than the whole limit fits at no time.
+        let wait = self.renewed_in.filter(|_| self.held <= self.limit);
+        let anew = wait.map(|wait| match self.per {
+            None => format!("; it begins anew in {} s", wait.as_secs_f64().ceil()),
+            Some(_) => format!("; it begins anew on {}", told(self.now + wait)),
+        });
         let message = format!(
-            "the limit of key `{client}` is {} {per} (`{}`): {} are taken, and this call may take {}",
+            "the limit of key `{client}` is {} {per} (`{}`): {} are taken, and this call may take {}{}",
             unit.told(self.limit),
             self.name(),
             unit.told(sum.saturating_sub(self.held)),
             unit.told(self.held),
+            anew.unwrap_or_default(),
         );
-        // What is larger than the whole limit fits at no time.
-        let wait = self.renewed_in.filter(|_| self.held <= self.limit);
         Error::limited(message, wait)
     }
 }
@@ -480,18 +490,29 @@ mod tests {
             let charges = charges(client, tokens(need), since);
             let error = charges[0].refusal("ann", 1_000);
             let asked = error.retry_after(UNIX_EPOCH).map(|wait| wait.as_secs());
-            (error.status, asked, error.hopeless)
+            let anew = error.message.split_once("; it begins anew ");
+            let anew = anew.map(|(_, anew)| anew.to_owned());
+            (error.status, asked, error.hopeless, anew)
         };
+        let anew = |text: &str| Some(text.to_owned());
         let cases = [
-            (client(None, Some(5), None), 1, (429, Some(1), false)),
-            (client(None, None, Some(50)), 9, (429, Some(1), false)),
+            (
+                client(None, Some(5), None),
+                1,
+                (429, Some(1), false, anew("in 1 s")),
+            ),
+            (
+                client(None, None, Some(50)),
+                9,
+                (429, Some(1), false, anew("in 1 s")),
+            ),
             // What is larger than the whole limit never fits.
-            (client(None, None, Some(50)), 51, (429, None, true)),
+            (client(None, None, Some(50)), 51, (429, None, true, None)),
             // Nobody should wait for so long.
             (
                 client(Some(day(50)), None, None),
                 9,
-                (429, Some(86_341), true),
+                (429, Some(86_341), true, anew("on 1970-01-03 00:00 UTC")),
             ),
         ];
         for (client, need, expected) in cases {

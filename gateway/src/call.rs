@@ -54,6 +54,8 @@ pub struct Call {
     pub attempts: u32,
     /// What became of each target that was tried: `up/m 503 retry`.
     pub tried: Vec<String>,
+    /// The target of the attempt that runs.
+    pub trying: Option<String>,
     /// What the latest attempt loads upon its target.
     pub load: Option<Load>,
     /// Its room among all calls.
@@ -126,6 +128,7 @@ impl Call {
             target_label: None,
             attempts: 0,
             tried: Vec::new(),
+            trying: None,
             load: None,
             pass: None,
             client_pass: None,
@@ -237,6 +240,13 @@ impl Call {
         }))
     }
 
+    /// The attempt that runs comes to nothing: its client left, or time is over.
+    fn leave_attempt(&mut self) {
+        if let Some(target) = self.trying.take() {
+            self.tried.push(format!("{target} unfinished"));
+        }
+    }
+
     fn elapsed_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
     }
@@ -244,6 +254,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        self.leave_attempt();
         let (outcome, status, error) = match &self.outcome {
             Outcome::Abandoned => ("client left", 499, ""),
             Outcome::Answered => ("answered", 200, ""),
@@ -389,4 +400,19 @@ fn header_list<'a>(count: usize, items: impl Iterator<Item = &'a str>) -> Option
     }
     value.retain(|c| c == ' ' || c.is_ascii_graphic());
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_nobody_waited_for_is_named() {
+        let mut call = Call::begin(1, 0, Duration::ZERO, Tally::default());
+        call.tried.push("up/a 503 retry".into());
+        call.trying = Some("up/b".into());
+        call.leave_attempt();
+        call.leave_attempt();
+        assert_eq!(call.tried, ["up/a 503 retry", "up/b unfinished"]);
+    }
 }

@@ -277,16 +277,13 @@ impl Error {
     }
 
     /// A limit of the client's key is reached, for so long; none if it will not change.
+    /// `message` says until when.
     pub fn limited(message: String, wait: Option<Duration>) -> Self {
         let seconds = wait.map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64);
         let headers = seconds.map(|seconds| {
             let headers = [(RETRY_AFTER, HeaderValue::from(seconds))];
             Box::new(HeaderMap::from_iter(headers))
         });
-        let message = match seconds {
-            Some(seconds) => format!("{message}; it begins anew in {seconds} s"),
-            None => message,
-        };
         Self {
             hopeless: seconds.is_none_or(|seconds| seconds > WAIT_SECONDS_MAX),
             headers,

@@ -246,7 +246,10 @@ async fn attempts(
             tokio::time::sleep(pause).await; // which takes a millisecond at least
         }
         let attempt = Attempt::new(world, client, &candidate, plan.prospects());
-        let error = match attempt.run(call, request).await {
+        call.trying = Some(candidate.name.clone());
+        let made = attempt.run(call, request).await;
+        call.trying = None;
+        let error = match made {
             Ok(served) => {
                 call.tried.push(format!("{} ok", candidate.name));
                 world.tally.attempt(&attempt.label(), "ok");
@@ -726,6 +729,14 @@ impl<'w> Attempt<'w> {
         let act = terms.policy.act(failure);
         let Some(load) = load else { return act };
         let now = Instant::now();
+        // What is wrong is the key, whatever the model.
+        if act.cool && matches!(failure, Failure::Status(401 | 402)) && self.endpoint.keys() > 1 {
+            let health = &self.world.health;
+            let (id, name) = (self.candidate.key_id, self.candidate.key_name());
+            health
+                .begin(id, &name, now)
+                .failed(Blow::Cools(asked), terms, now);
+        }
         let cools = match failure {
             _ if act.cool => load.failed(Blow::Cools(asked), terms, now),
             // What is wrong is the request: the target is well.

@@ -266,6 +266,35 @@ async fn a_target_that_fails_is_left_alone_across_reloads() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_refused_is_spared_for_every_model() {
+    let upstream =
+        FakeUpstream::start(
+            |request| match request.headers["authorization"] == "Bearer sk-bad" {
+                true => Script::Whole(401, Vec::new(), "{}".into()),
+                false => text(&request.json(), "ok".into()),
+            },
+        )
+        .await;
+    let config = upstream
+        .config(
+            "  n: { upstream: up }\nattempts: { cooldown_ms: 3600000, cooldown_ms_max: 3600000 }\n",
+        )
+        .replace("api_key: sk-upstream-secret", "api_keys: [sk-bad, sk-good]");
+    let gateway = TestGateway::start(&config).await;
+    let attempts = async |model: &str| {
+        let answer = gateway.client().ask(model, false).await;
+        answer.header("sluice-attempts").to_owned()
+    };
+    // The keys take turns.
+    let first = [attempts("m").await, attempts("m").await];
+    let both = "2; up#1/up-m 401 skip-target, up#2/up-m ok";
+    assert!(first.iter().any(|tried| tried == both), "{first:?}");
+    for _ in 0..2 {
+        assert_eq!(attempts("n").await, "1; up#2/n ok");
+    }
+}
+
+#[tokio::test]
 async fn answers_that_break_off_count_against_their_target() {
     let upstream = upstream().await;
     let cool = "attempts: { retries: 2, failures_max: 2, cooldown_ms: 3600000, cooldown_ms_max: 3600000 }\n";

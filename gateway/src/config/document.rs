@@ -14,6 +14,12 @@ use serde_yaml::Value;
 use super::variables::{self, Environment, Missing};
 use super::{Diagnostic, Severity, include, nearest};
 
+/// What others call settings of ours.
+const SYNONYMS: [(&str, &str); 1] = [
+    // claude-code-router's role.
+    ("background", "haiku"),
+];
+
 /// One file, with those that it includes.
 pub(super) struct Document {
     /// Names; the first is that of the file itself.
@@ -254,7 +260,13 @@ impl<'d> Node<'d> {
         name: &str,
         known: impl IntoIterator<Item = &'k str>,
     ) {
-        let help = nearest(name, known).map(|nearest| format!("did you mean `{nearest}`?"));
+        let known: Vec<_> = known.into_iter().collect();
+        let synonym = SYNONYMS.iter().find(|(other, _)| *other == name);
+        let synonym = synonym.map(|(_, known)| *known);
+        let meant = synonym.filter(|meant| known.contains(meant));
+        let help = meant
+            .or_else(|| nearest(name, known))
+            .map(|nearest| format!("did you mean `{nearest}`?"));
         self.error(format!("no {what} named `{name}`"), help);
     }
 
@@ -301,9 +313,19 @@ impl<'d> Node<'d> {
         match count {
             Some(count) if count >= min => Some(count),
             _ => {
-                self.mismatch(&format!("a whole number from {min}"));
+                self.mismatch(&format!("a whole number{} from {min}", self.unit()));
                 None
             }
+        }
+    }
+
+    /// What a count's name says that it is of: ` of milliseconds`.
+    fn unit(&self) -> &'static str {
+        let name = self.path.rsplit('.').next().unwrap_or_default();
+        match name {
+            _ if name.ends_with("_ms") || name.ends_with("_ms_max") => " of milliseconds",
+            _ if name.contains("bytes") => " of bytes",
+            _ => "",
         }
     }
 

@@ -63,7 +63,7 @@ hooks:
             "error: f.yaml:1: lisen: no setting named `lisen`; did you mean `listen`?",
             "error: f.yaml:2: keys[1]: the environment variable `GONE` is not set; set it, or write `${GONE:-a default}`",
             "error: f.yaml:2: keys[0]: expected a key: one line of visible characters",
-            "error: f.yaml:4: limits.body_bytes_max: expected a whole number from 1, got a string",
+            "error: f.yaml:4: limits.body_bytes_max: expected a whole number of bytes from 1, got a string",
             "error: f.yaml:5: limits.idle_timeout: no setting named `idle_timeout`; did you mean `idle_timeout_ms`?",
             "error: f.yaml:7: upstreams.a.provider: no provider named `opnai`; did you mean `openai`?",
             "error: f.yaml:8: upstreams.b: no `base_url`, and provider `openai-compatible` has none by default; add the URL that `/chat/completions` is appended to",
@@ -363,7 +363,7 @@ fn a_store_has_what_it_needs_and_nothing_else() {
             &[
                 "error: f.yaml:1: hooks.kv.pth: no setting named `pth`; did you mean `path`?",
                 "error: f.yaml:1: hooks.kv.store: `file` is not one of `memory`, `disk`, `redis`",
-                "error: f.yaml:1: hooks.kv.bytes_max: expected a whole number from 1, got a number",
+                "error: f.yaml:1: hooks.kv.bytes_max: expected a whole number of bytes from 1, got a number",
             ][..],
         ),
         (
@@ -389,6 +389,17 @@ fn a_store_has_what_it_needs_and_nothing_else() {
     ] {
         check_with_models(&format!("hooks: {{ kv: {kv} }}"), expected);
     }
+}
+
+#[test]
+fn what_others_write_is_told_in_our_words() {
+    check(
+        "tiers: { background: m }\nlimits: { idle_timeout_ms: 10s }\nmodels: {}",
+        &[
+            "error: f.yaml:1: tiers.background: no setting named `background`; did you mean `haiku`?",
+            "error: f.yaml:2: limits.idle_timeout_ms: expected a whole number of milliseconds from 1, got a string",
+        ],
+    );
 }
 
 #[test]

@@ -23,6 +23,9 @@ use super::Client;
 /// How often hooks may have one target tried again.
 const RETRIES_MAX: u32 = 3;
 
+/// Stands for every model that is asked for with a key.
+const ANY_MODEL: &str = "*";
+
 /// The targets that a call may go to.
 pub(super) enum Choice<'w> {
     /// Of a route, which says in which order, and where else.
@@ -46,6 +49,8 @@ pub(super) struct Candidate<'w> {
     /// Position among the upstream's keys.
     pub(super) key: usize,
     pub(super) id: TargetId,
+    /// That of its key, with any model.
+    pub(super) key_id: TargetId,
     /// `upstream/model`, or `upstream#2/model` with one of several keys.
     pub(super) name: String,
     /// Most tokens of an answer.
@@ -56,6 +61,12 @@ pub(super) struct Candidate<'w> {
 }
 
 impl Candidate<'_> {
+    /// What operators know its key by.
+    pub(super) fn key_name(&self) -> String {
+        let upstream = self.name.split('/').next().unwrap_or_default();
+        format!("{upstream}/{ANY_MODEL}")
+    }
+
     /// Whether hooks may have it tried again.
     pub(super) fn may_retry(&self) -> bool {
         self.retries < RETRIES_MAX
@@ -292,6 +303,10 @@ impl<'w> Plan<'w> {
         let candidate = |key: usize| {
             let secret = upstream.api_keys.get(key).map_or("", |key| key.expose());
             let id = self.id(&target, secret.as_bytes());
+            let key_id = TargetId::new(&upstream.base_url, secret.as_bytes(), ANY_MODEL);
+            let health = &self.world.health;
+            let mut standing = health.standing(id, now);
+            standing.is_cooling |= health.standing(key_id, now).is_cooling;
             let number = match count {
                 1 => String::new(),
                 _ => format!("#{}", key + 1),
@@ -299,9 +314,10 @@ impl<'w> Plan<'w> {
             Candidate {
                 key,
                 id,
+                key_id,
                 name: format!("{}{number}/{}", upstream.name, target.model),
                 output_limit: target.target.output_limit,
-                standing: self.world.health.standing(id, now),
+                standing,
                 retries: 0,
                 target: target.clone(),
             }

@@ -80,7 +80,8 @@ impl<C> Course<C> {
             let mut again = std::mem::take(&mut self.again);
             again.sort_by_key(|(_, asked)| *asked);
             let asked = again.first().map_or(Duration::ZERO, |(_, asked)| *asked);
-            let pause = asked.max(self.backoff(random));
+            // On top, or all whom one answer sent away would come back in one moment.
+            let pause = asked + self.backoff(random);
             self.queue = at_once(again.into_iter().map(|(candidate, _)| candidate));
             if let Some((_, first)) = self.queue.front_mut() {
                 *first = pause;
@@ -224,14 +225,14 @@ mod tests {
 
     #[test]
     fn upstreams_are_left_alone_for_as_long_as_they_ask_if_that_is_not_too_long() {
-        check("a", &[('a', RETRY, 120)], "a(120)a(150)a");
-        check("a", &[('a', RETRY, 150)], "a(150)a(150)a");
+        check("a", &[('a', RETRY, 120)], "a(220)a(270)a");
+        check("a", &[('a', RETRY, 150)], "a(250)a(300)a");
         check("a", &[('a', RETRY, 151)], "a");
         // The one that may come first is first.
         check(
             "ab",
             &[('a', RETRY, 140), ('b', RETRY, 110)],
-            "ab(110)ba(150)ba",
+            "ab(210)ba(260)ba",
         );
         check(
             "ab",
