@@ -178,8 +178,7 @@ limits: { queue_max: 0 }
     );
     let mut gateway = TestGateway::start(&config).await;
     speaker.say(chunk(&json!({ "content": "half" })));
-    let headers = [("x-api-key", "sk-ann")];
-    let mut running = gateway.client().begin_with(&headers, "m").await;
+    let mut running = gateway.client().with_key("sk-ann").begin("m").await;
     assert_eq!(running.status(), 200);
 
     for path in ENDPOINTS {
@@ -201,16 +200,14 @@ limits: { queue_max: 0 }
         .await;
     let refused = ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true).await;
     assert_eq!(refused.status, 429);
-    let operator = [("x-api-key", "sk-any")];
-    let metrics = gateway.client().request("GET", "/metrics", &operator).await;
-    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    let text = gateway.client().with_key("sk-any").metrics().await;
     let counted = "sluice_client_refusals_total{client=\"ann\",limit=\"calls_max\"} 3";
     assert!(text.contains(counted), "{text}");
 
     speaker.say(finish("stop"));
     drop(speaker);
     while running.chunk().await.expect("sound").is_some() {}
-    let next = ask(&gateway, ENDPOINTS[0], "sk-ann", "m", true).await;
+    let next = ask_until(&gateway, "sk-ann", true, 200).await;
     assert_eq!(next.text(), "ok");
 }
 
@@ -379,18 +376,13 @@ state: { store: memory }
         "sluice_client_nano_usd_total{client=\"ann\"} 6000".to_owned(),
         format!("sluice_calls_total{{{way}}} 2"),
     ];
-    let operator = [("x-api-key", "sk-any")];
-    let counted = async {
-        loop {
-            let metrics = gateway.client().request("GET", "/metrics", &operator).await;
-            let text = String::from_utf8_lossy(&metrics.body).into_owned();
-            if expected.iter().all(|line| text.contains(line)) {
-                return;
-            }
-        }
-    };
-    let counted = tokio::time::timeout(PATIENCE, counted).await;
-    counted.expect("every line is there");
+    let operator = gateway.client().with_key("sk-any");
+    until("every line is there", async || {
+        let text = operator.metrics().await;
+        let all = expected.iter().all(|line| text.contains(line));
+        all.then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

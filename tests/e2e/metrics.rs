@@ -132,8 +132,7 @@ async fn requests_are_counted_whatever_becomes_of_them() {
     ann.post("/v1/messages/count_tokens", &[], counting.to_string())
         .await;
     let admin = gateway.client().with_key("sk-any");
-    let text = admin.request("GET", "/metrics", &[]).await;
-    let text = String::from_utf8_lossy(&text.body).into_owned();
+    let text = admin.metrics().await;
     check(
         &text,
         &[

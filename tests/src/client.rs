@@ -96,22 +96,14 @@ impl Client {
 
     /// Begin a streamed answer to "hi", to be read piece by piece.
     pub async fn begin(&self, model: &str) -> reqwest::Response {
-        self.begin_with(&[], model).await
-    }
-
-    /// The same, with further headers.
-    pub async fn begin_with(&self, headers: &[(&str, &str)], model: &str) -> reqwest::Response {
         let body = json!({
             "model": model, "max_tokens": 1000, "stream": true,
             "messages": [{ "role": "user", "content": "hi" }],
         });
-        let mut request = self
+        let request = self
             .http
             .post(format!("{}/v1/messages", self.url))
             .json(&body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
         request.send().await.expect("the gateway answers")
     }
 }
