@@ -14,11 +14,14 @@ use crate::error::Error;
 use crate::gate::Pass;
 use crate::health::Load;
 use crate::hook::{Session, Stage};
-use crate::tally::{Ended, Tally};
+use crate::tally::{Ended, Outcome, Tally};
 use crate::telemetry::{Finished, Trace};
 
 /// Longest value of a report header, in bytes: some proxies cut at 8 KiB in all.
 const HEADER_BYTES_MAX: usize = 512;
+
+/// The status of a call whose client left, as nginx has it.
+const CLIENT_LEFT: u16 = 499;
 
 /// The record of one call, from its first byte to its last. Dropping it ends
 /// the call and writes its one log line, on disconnect too.
@@ -82,6 +85,10 @@ pub struct Call {
     pub(crate) trace: Option<Box<Trace>>,
     tally: Tally,
     outcome: Outcome,
+    /// The status that tells how it ended.
+    status: u16,
+    /// What was given out in the answer's place, or in its middle; empty if nothing was.
+    error: String,
     began: Instant,
     first_byte_ms: Option<u64>,
 }
@@ -94,17 +101,6 @@ struct BrokenOff {
     /// Tokens of theirs in the answer's.
     output: u64,
     nano_usd: u64,
-}
-
-/// How a call ended.
-#[derive(Debug)]
-enum Outcome {
-    /// The client left before the end.
-    Abandoned,
-    /// All of the answer was given out.
-    Answered,
-    /// An error was given out in the answer's place, or in its middle.
-    Failed { status: u16, message: String },
 }
 
 impl Call {
@@ -142,7 +138,9 @@ impl Call {
             is_streamed: false,
             trace: None,
             tally,
-            outcome: Outcome::Abandoned,
+            outcome: Outcome::ClientLeft,
+            status: CLIENT_LEFT,
+            error: String::new(),
             began,
             first_byte_ms: None,
         }
@@ -173,15 +171,13 @@ impl Call {
 
     /// All of the answer was given out.
     pub fn answered(&mut self) {
-        self.outcome = Outcome::Answered;
+        (self.outcome, self.status) = (Outcome::Answered, 200);
     }
 
     /// `error` was given out.
     pub fn failed(&mut self, error: &Error) {
-        self.outcome = Outcome::Failed {
-            status: error.status,
-            message: error.message.clone(),
-        };
+        (self.outcome, self.status) = (Outcome::Failed, error.status);
+        self.error.clone_from(&error.message);
     }
 
     /// Header value that reports the losses; none if there are none.
@@ -213,8 +209,8 @@ impl Call {
     /// does not say, or not yet, as far as the answer came.
     fn spent(&self) -> Usage {
         let counted = self.usage.clone().unwrap_or_default();
-        let is_whole = matches!(self.outcome, Outcome::Answered);
-        let was_asked = self.attempts > 0 && matches!(self.outcome, Outcome::Abandoned);
+        let is_whole = self.outcome == Outcome::Answered;
+        let was_asked = self.attempts > 0 && self.outcome == Outcome::ClientLeft;
         let guess = match counted.prompt() == 0 && (was_asked || self.answer_bytes > 0) {
             true => self.prompt_guess,
             false => 0,
@@ -240,13 +236,6 @@ impl Call {
         }))
     }
 
-    /// The attempt that runs comes to nothing: its client left, or time is over.
-    fn leave_attempt(&mut self) {
-        if let Some(target) = self.trying.take() {
-            self.tried.push(format!("{target} unfinished"));
-        }
-    }
-
     fn elapsed_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
     }
@@ -254,12 +243,10 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.leave_attempt();
-        let (outcome, status, error) = match &self.outcome {
-            Outcome::Abandoned => ("client left", 499, ""),
-            Outcome::Answered => ("answered", 200, ""),
-            Outcome::Failed { status, message } => ("failed", *status, message.as_str()),
-        };
+        // Its client left, or time was over.
+        let unfinished = self.trying.take();
+        let unfinished = unfinished.map(|target| format!("{target} unfinished"));
+        self.tried.extend(unfinished);
         let ms = self.elapsed_ms();
         let spent = self.spent();
         let nano_usd = self.nano_usd(&spent);
@@ -290,9 +277,9 @@ impl Drop for Call {
             attempts = self.attempts,
             tried = self.tried.join(", "),
             generation = self.generation,
-            outcome,
-            status,
-            error,
+            outcome = self.outcome.name(),
+            status = self.status,
+            error = self.error,
             ms,
             first_byte_ms = self.first_byte_ms,
             input_tokens = usage.input,
@@ -306,27 +293,27 @@ impl Drop for Call {
             "Call finished."
         );
         let trace = self.trace.take();
-        let ended = self.ended(outcome, status, nano_usd);
+        let ended = self.ended(nano_usd);
         self.tally.ended(&ended);
         if let Some(trace) = trace {
             trace.finish(&self.finished(ended, usd));
         }
         if self.session.wants(Stage::Complete) {
-            let record = self.record(outcome, status, error, ms, usd);
-            std::mem::take(&mut self.session).complete(&record, status);
+            let record = self.record(ms, usd);
+            std::mem::take(&mut self.session).complete(&record, self.status);
         }
     }
 }
 
 impl Call {
     /// What is counted.
-    fn ended(&self, outcome: &'static str, status: u16, nano_usd: Option<u64>) -> Ended<'_> {
+    fn ended(&self, nano_usd: Option<u64>) -> Ended<'_> {
         Ended {
             client: self.client(),
             route: self.route.as_deref(),
             target: self.target_label.as_deref(),
-            outcome,
-            status,
+            outcome: self.outcome,
+            status: self.status,
             seconds: self.began.elapsed().as_secs_f64(),
             first_byte_seconds: self.first_byte_ms.map(|ms| ms as f64 / 1_000.0),
             is_streamed: self.is_streamed,
@@ -341,7 +328,6 @@ impl Call {
     fn finished<'c>(&'c self, ended: Ended<'c>, usd: Option<f64>) -> Finished<'c> {
         Finished {
             id: &self.id,
-            client: self.client(),
             model: &self.model,
             stream: self.stream,
             target: self.target.as_deref(),
@@ -356,7 +342,7 @@ impl Call {
     }
 
     /// What `on-complete` hooks are shown.
-    fn record(&self, outcome: &str, status: u16, error: &str, ms: u64, usd: Option<f64>) -> Value {
+    fn record(&self, ms: u64, usd: Option<f64>) -> Value {
         let losses = self.losses.listed().iter();
         let losses: Vec<_> = losses
             .map(|loss| json!({ "path": loss.path, "reason": loss.reason }))
@@ -372,7 +358,7 @@ impl Call {
         json!({
             "id": self.id, "model": self.model, "stream": self.stream,
             "route": self.route, "target": self.target, "attempts": self.attempts, "tried": self.tried, "generation": self.generation,
-            "outcome": outcome, "status": status, "error": error,
+            "outcome": self.outcome.name(), "status": self.status, "error": self.error,
             "ms": ms, "first_byte_ms": self.first_byte_ms,
             "client": self.client.as_ref().map(|client| &client.name),
             "usage": usage, "usd": usd, "losses": losses, "edits": texts(self.session.edits()),
@@ -400,19 +386,4 @@ fn header_list<'a>(count: usize, items: impl Iterator<Item = &'a str>) -> Option
     }
     value.retain(|c| c == ' ' || c.is_ascii_graphic());
     Some(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attempt_that_nobody_waited_for_is_named() {
-        let mut call = Call::begin(1, 0, Duration::ZERO, Tally::default());
-        call.tried.push("up/a 503 retry".into());
-        call.trying = Some("up/b".into());
-        call.leave_attempt();
-        call.leave_attempt();
-        assert_eq!(call.tried, ["up/a 503 retry", "up/b unfinished"]);
-    }
 }

@@ -131,7 +131,7 @@ pub struct Ended<'c> {
     /// The latest target, as it is configured.
     pub target: Option<&'c str>,
     /// How it ended.
-    pub outcome: &'static str,
+    pub outcome: Outcome,
     /// The status that says so.
     pub status: u16,
     /// How long it took.
@@ -148,6 +148,31 @@ pub struct Ended<'c> {
     pub usage: Option<&'c Usage>,
     /// What it cost, if that is known.
     pub nano_usd: Option<u64>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of the answer was given out.
+    Answered,
+    /// An error was given out in the answer's place, or in its middle.
+    Failed,
+    /// The client left before the end.
+    ClientLeft,
+    /// There was no room for it, or its body was too large.
+    TurnedAway,
+}
+
+impl Outcome {
+    /// As logs, records and metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::ClientLeft => "client left",
+            Self::TurnedAway => "turned away",
+        }
+    }
 }
 
 impl Ended<'_> {
@@ -198,7 +223,7 @@ impl Tally {
         self.0.gauge(IN_FLIGHT, &[]).decrement(1.0);
         let model = ("model", call.route_label());
         let target = ("target", call.target_label());
-        let (outcome, status) = (("outcome", call.outcome), call.status.to_string());
+        let (outcome, status) = (("outcome", call.outcome.name()), call.status.to_string());
         let labels = [model, target, outcome, ("status", &status)];
         self.0.add(CALLS, 1, &labels);
         let times = [model, target, outcome];
@@ -227,7 +252,7 @@ impl Tally {
     fn ended_of(&self, call: &Ended<'_>) {
         let client = ("client", call.client);
         self.0
-            .add(CLIENT_CALLS, 1, &[client, ("outcome", call.outcome)]);
+            .add(CLIENT_CALLS, 1, &[client, ("outcome", call.outcome.name())]);
         for (kind, tokens) in call.tokens() {
             self.0.add(CLIENT_TOKENS, tokens, &[client, ("kind", kind)]);
         }
@@ -241,7 +266,7 @@ impl Tally {
         let labels = [
             ("model", OTHER_MODEL),
             ("target", NO_TARGET),
-            ("outcome", "turned away"),
+            ("outcome", Outcome::TurnedAway.name()),
             ("status", &status.to_string()),
         ];
         self.0.add(CALLS, 1, &labels);
@@ -313,7 +338,7 @@ mod tests {
         client: "ann",
         route: Some("m*"),
         target: Some("up/*"),
-        outcome: "answered",
+        outcome: Outcome::Answered,
         status: 200,
         seconds: 5.0,
         first_byte_seconds: Some(1.0),

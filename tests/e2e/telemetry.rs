@@ -209,6 +209,25 @@ async fn a_client_that_leaves_is_told_of() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_nobody_waited_for_is_named() {
+    let upstream = FakeUpstream::start(|_| Script::Silence).await;
+    let collector = Collector::start().await;
+    let config = upstream.config(&section(&collector, ""));
+    let gateway = TestGateway::start(&config).await;
+    let client = gateway.client();
+    let asked = async || (!upstream.requests().is_empty()).then_some(());
+    tokio::select! {
+        _ = client.ask("m", false) => panic!("an answer out of nothing"),
+        () = until("the upstream is asked", asked) => {}
+    }
+    let spans = collector.spans(2).await;
+    check(
+        &spans[1],
+        &json!({ "sluice.outcome": "client left", "sluice.tried": ["up/up-m unfinished"] }),
+    );
+}
+
+#[tokio::test]
 async fn an_attempt_that_breaks_off_and_the_one_that_goes_on_are_told_apart() {
     let upstream = FakeUpstream::start(|request| match request.json()["model"].as_str() {
         Some("half") => Script::Pieces(vec![chunk(&json!({ "content": "half of" }))]),

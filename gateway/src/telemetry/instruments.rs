@@ -101,7 +101,7 @@ impl Instruments {
         let labels = [
             KeyValue::new("sluice.route", call.route_label().to_owned()),
             KeyValue::new("sluice.target", call.target_label().to_owned()),
-            KeyValue::new("sluice.outcome", call.outcome),
+            KeyValue::new("sluice.outcome", call.outcome.name()),
             KeyValue::new(HTTP_STATUS, i64::from(call.status)),
         ];
         self.calls.record(call.seconds, &labels);

@@ -25,7 +25,7 @@ use super::content::Prompt;
 use super::conventions::*;
 use super::ear::{Ear, Heard};
 use crate::hook::{Edit, FailureKind, HookFailure};
-use crate::tally::Ended;
+use crate::tally::{Ended, Outcome};
 
 /// One call's trace.
 #[derive(Debug)]
@@ -76,7 +76,6 @@ pub(super) struct Attempt {
 #[derive(Debug)]
 pub(crate) struct Finished<'c> {
     pub(crate) id: &'c str,
-    pub(crate) client: &'c str,
     pub(crate) model: &'c str,
     pub(crate) stream: bool,
     /// `upstream/model` of the latest attempt.
@@ -176,9 +175,9 @@ impl Trace {
     pub(crate) fn finish(mut self, call: &Finished<'_>) {
         // What still runs ends with the call.
         match call.ended.outcome {
-            "answered" => {}
-            "client left" => self.missed("cancelled"),
-            _ => self.missed(call.ended.status),
+            Outcome::Answered => {}
+            Outcome::ClientLeft => self.missed("cancelled"),
+            Outcome::Failed | Outcome::TurnedAway => self.missed(call.ended.status),
         }
         for attempt in &mut self.attempts {
             attempt.ended.get_or_insert_with(Instant::now);
@@ -213,23 +212,26 @@ impl Trace {
             KeyValue::new(HTTP_STATUS, i64::from(ended.status)),
             KeyValue::new("sluice.call", call.id.to_owned()),
             KeyValue::new("sluice.generation", call.generation as i64),
-            KeyValue::new("sluice.outcome", ended.outcome),
+            KeyValue::new("sluice.outcome", ended.outcome.name()),
         ];
         attributes.extend(self.asked.iter().cloned());
-        let texts = [
+        let named = [
             (REQUEST_MODEL, Some(cut(call.model))),
-            ("sluice.client", Some(call.client)),
+            ("sluice.client", Some(ended.client)),
             ("sluice.route", ended.route),
             ("sluice.target", call.target),
         ];
-        for (name, text) in texts {
+        for (name, text) in named {
             let text = text.filter(|text| !text.is_empty());
             attributes.extend(text.map(|text| KeyValue::new(name, text.to_owned())));
         }
         let lists = [
             ("sluice.tried", call.tried.to_vec()),
             ("sluice.losses", paths(call.losses)),
-            ("sluice.hook.edits", texts_of(call.edits)),
+            (
+                "sluice.hook.edits",
+                call.edits.iter().map(Edit::to_string).collect(),
+            ),
             (
                 "sluice.hook.failures",
                 call.failures.iter().map(failure).collect(),
@@ -244,7 +246,7 @@ impl Trace {
         let first = ended.first_byte_seconds.filter(|_| call.stream);
         attributes.extend(first.map(|it| KeyValue::new(TIME_TO_FIRST_CHUNK, it)));
         attributes.extend(call.usd.map(|usd| KeyValue::new("sluice.usd", usd)));
-        let is_failed = ended.outcome == "failed";
+        let is_failed = ended.outcome == Outcome::Failed;
         if is_failed {
             attributes.push(KeyValue::new(ERROR_TYPE, ended.status.to_string()));
         }
@@ -390,10 +392,6 @@ fn status(is_error: bool) -> Status {
 fn paths(losses: &Losses) -> Vec<String> {
     let listed = losses.listed().iter();
     listed.map(|loss| loss.path.clone()).collect()
-}
-
-fn texts_of(items: &[impl ToString]) -> Vec<String> {
-    items.iter().map(ToString::to_string).collect()
 }
 
 /// Which hook failed where and how, without its own words, which may quote a prompt.
