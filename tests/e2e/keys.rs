@@ -618,7 +618,7 @@ async fn sluice_keys_makes_and_revokes_keys_of_a_running_gateway() {
     .expect("a list");
     assert_eq!(listed.text, format!("{:24} {terms}", "ann"));
 
-    let rotate = |keep_days: u64| {
+    let rotate = |keep_days: u32| {
         let report = keys::run(Command::Rotate {
             name: "ann".into(),
             config: config.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::calendar::{DAY_SECONDS, first_day, month_of};
+use crate::calendar::{DAY_SECONDS, utc};
 use crate::config::Period;
 
 /// Which `per` the time `since` 1970 lies in, and how long that still lasts; none if
@@ -13,12 +13,11 @@ pub(super) fn ends_in(per: Period, since: Duration) -> (String, Option<Duration>
     match per {
         Period::Day => (format!("day/{day}"), until(day + 1)),
         Period::Month => {
-            let (year, month) = month_of(day);
-            let next = match month {
-                12 => first_day(year + 1, 1),
-                month => first_day(year, month + 1),
-            };
-            (format!("month/{year}-{month:02}"), until(next))
+            let date = utc(since).date();
+            let (year, month) = (date.year(), date.month());
+            let left = month.length(year) - date.day();
+            let which = format!("month/{year}-{:02}", u8::from(month));
+            (which, until(day + 1 + u64::from(left)))
         }
         Period::Total => ("total".into(), None),
     }

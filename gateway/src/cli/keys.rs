@@ -40,7 +40,7 @@ pub enum Command {
         config: PathBuf,
         /// Days for which the key of now is still good; 0: no longer.
         #[arg(long, value_name = "DAYS", default_value_t = 7)]
-        keep_days: u64,
+        keep_days: u32,
     },
     /// Take a key out of `keys_file`; a running gateway refuses it at once.
     Revoke {
@@ -113,7 +113,7 @@ impl Add {
         client.is_admin = self.admin;
         let day = |text: String| {
             let day = text.parse();
-            day.map_err(|()| format!("`{text}` is no day such as `2026-12-31`"))
+            day.map_err(|_| format!("`{text}` is no day such as `2026-12-31`"))
         };
         client.expires = self.expires.map(day).transpose()?;
         let entry = keys_file::entry(&client);
@@ -164,7 +164,7 @@ fn list(config: &Path) -> Result<Report, String> {
     })
 }
 
-fn rotate(name: &str, path: &Path, keep_days: u64) -> Result<Report, String> {
+fn rotate(name: &str, path: &Path, keep_days: u32) -> Result<Report, String> {
     let config = load(path)?;
     let mut known = config.keys.list().iter();
     let known = known.find(|client| client.name == name && !name.is_empty());
