@@ -2,6 +2,7 @@
 //! only place that starts long-lived tasks.
 
 mod changes;
+mod connections;
 mod listeners;
 mod reload;
 

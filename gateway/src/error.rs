@@ -225,17 +225,15 @@ impl Error {
 
     /// The upstream could not be reached, or was silent for too long.
     pub fn unreachable(name: &str, failure: Failure, what: &str) -> Self {
-        let status = match failure {
-            Failure::Timeout => 504,
-            _ => 502,
+        let (status, help) = match failure {
+            Failure::Timeout => (504, ""),
+            Failure::Connect => (502, "; check that it runs, and its `base_url`"),
+            _ => (502, ""),
         };
+        let message = format!("upstream `{name}` {what}{help}");
         Self {
             cause: Cause::Failed(failure),
-            ..Self::new(
-                Origin::Upstream,
-                status,
-                format!("upstream `{name}` {what}"),
-            )
+            ..Self::new(Origin::Upstream, status, message)
         }
     }
 

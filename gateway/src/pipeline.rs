@@ -838,7 +838,7 @@ impl<'w> Attempt<'w> {
             .await;
         let reply = sent.map_err(|error| {
             let failure = match error {
-                SendError::Connect(_) => Failure::Connect,
+                SendError::Connect(_) | SendError::ConnectTimeout(_) => Failure::Connect,
                 SendError::FirstByteTimeout(_) => Failure::Timeout,
                 SendError::Broken(_) => Failure::Status(502),
             };

@@ -20,6 +20,11 @@ use lanes::{Lanes, Place};
 /// Longest answer to a post that is read, in bytes: it has little to say.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
+/// How often an upstream that speaks HTTP/2 is asked whether it is still there while it
+/// answers, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PONG_MAX: Duration = Duration::from_secs(20);
+
 /// Sends requests; holds the connection pools, so one serves all snapshots.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -27,6 +32,7 @@ pub struct Client {
     outward: Arc<Lanes>,
     /// To this machine: never through a proxy.
     loopback: Arc<Lanes>,
+    connect_timeout_ms: u64,
 }
 
 /// Where requests to one upstream go, and what they carry: made once a snapshot,
@@ -99,9 +105,12 @@ pub struct Reply {
 /// A request that got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// No connection: refused, no such host, TLS, or too slow.
+    /// No connection: refused, no such host, TLS.
     #[error("cannot be reached: {0}")]
     Connect(String),
+    /// No connection in time, in ms.
+    #[error("cannot be reached: no connection within {0} ms (`limits.connect_timeout_ms`)")]
+    ConnectTimeout(u64),
     /// No answer in time, in ms.
     #[error("sent nothing within {0} ms")]
     FirstByteTimeout(u64),
@@ -125,11 +134,17 @@ impl Client {
                 // A redirect would carry the upstream's key to another host.
                 .redirect(reqwest::redirect::Policy::none())
                 .tcp_nodelay(true)
+                // A connection that some box on the way has forgotten would be silent until
+                // the time for the first byte is over; of HTTP/1.1 the system finds out,
+                // since what is sent is not acknowledged.
+                .http2_keep_alive_interval(PING_EVERY)
+                .http2_keep_alive_timeout(PONG_MAX)
         };
         let lanes = |build| Lanes::new(build).map(Arc::new).map_err(|it| causes(&it));
         Ok(Self {
             outward: lanes(Box::new(builder))?,
             loopback: lanes(Box::new(move || builder().no_proxy()))?,
+            connect_timeout_ms: limits.connect_timeout_ms,
         })
     }
 
@@ -148,10 +163,11 @@ impl Client {
         let mut request = Request::new(Method::POST, url);
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
-        let mut response = client.execute(request).await.map_err(send_error)?;
+        let failed = |error| self.failed(&error);
+        let mut response = client.execute(request).await.map_err(failed)?;
         let mut answer = BytesMut::new();
         while answer.len() < ANSWER_BYTES_MAX
-            && let Some(chunk) = response.chunk().await.map_err(send_error)?
+            && let Some(chunk) = response.chunk().await.map_err(failed)?
         {
             answer.extend_from_slice(&chunk);
         }
@@ -175,7 +191,7 @@ impl Client {
             tokio::time::timeout(Duration::from_millis(first_byte_timeout_ms), request).await;
         let mut response = match answered {
             Err(_) => return Err(SendError::FirstByteTimeout(first_byte_timeout_ms)),
-            Ok(Err(error)) => return Err(send_error(error)),
+            Ok(Err(error)) => return Err(self.failed(&error)),
             Ok(Ok(response)) => response,
         };
         let headers = std::mem::take(response.headers_mut());
@@ -187,6 +203,14 @@ impl Client {
         })
     }
 
+    fn failed(&self, error: &reqwest::Error) -> SendError {
+        match (error.is_connect(), error.is_timeout()) {
+            (true, true) => SendError::ConnectTimeout(self.connect_timeout_ms),
+            (true, false) => SendError::Connect(causes(error)),
+            (false, _) => SendError::Broken(causes(error)),
+        }
+    }
+
     fn lanes(&self, is_loopback: bool) -> &Lanes {
         match is_loopback {
             true => &self.loopback,
@@ -195,20 +219,12 @@ impl Client {
     }
 }
 
-fn send_error(error: reqwest::Error) -> SendError {
-    match error.is_connect() {
-        true => SendError::Connect(causes(&error)),
-        false => SendError::Broken(causes(&error)),
-    }
-}
-
 /// Ask a gateway at `url` for what it says there: its status and its text.
 pub async fn ask(url: &str, key: Option<&str>) -> Result<(u16, String), SendError> {
-    let connect = |error: reqwest::Error| SendError::Connect(causes(&error));
     let url = Url::parse(url).map_err(|error| SendError::Connect(error.to_string()))?;
-    let client = Client::new(&Limits::default()).map_err(SendError::Connect)?;
+    let asker = Client::new(&Limits::default()).map_err(SendError::Connect)?;
     let is_loopback = url.host_str().is_some_and(is_loopback);
-    let (client, _place) = client.lanes(is_loopback).enter();
+    let (client, _place) = asker.lanes(is_loopback).enter();
     let mut request = Request::new(Method::GET, url);
     if let Some(key) = key {
         insert_secret(
@@ -217,7 +233,8 @@ pub async fn ask(url: &str, key: Option<&str>) -> Result<(u16, String), SendErro
             key,
         );
     }
-    let response = client.execute(request).await.map_err(connect)?;
+    let response = client.execute(request).await;
+    let response = response.map_err(|error| asker.failed(&error))?;
     let status = response.status().as_u16();
     let text = response.text().await;
     text.map(|text| (status, text))

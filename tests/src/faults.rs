@@ -363,9 +363,9 @@ pub fn faults() -> Vec<Fault> {
 fn no_connection() -> Vec<Fault> {
     let early = |name, says| fault(name, Fate::Early, 502, says, Vec::new());
     vec![
-        early("refused", "cannot be reached").at(Place::Nobody),
+        early("refused", "; check that it runs").at(Place::Nobody),
         early("plain-text", "cannot be reached").at(Place::Plain),
-        early("no-handshake", "cannot be reached")
+        early("no-handshake", "`limits.connect_timeout_ms`")
             .at(Place::Handshake)
             .by(Limit::Connect),
         early("misnamed", "cannot be reached").at(Place::Misnamed),

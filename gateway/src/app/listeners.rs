@@ -12,10 +12,11 @@ use std::net::SocketAddr;
 use std::{fmt, io};
 
 use axum::Router;
-use axum::serve::{Listener, ListenerExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+
+use super::connections::Terms;
 
 /// The socket that takes connections, and those that did before.
 pub(super) struct Listeners {
@@ -128,18 +129,10 @@ impl Listeners {
         let Bound { tcp, wanted, addr } = bound;
         let (stop, stopped) = oneshot::channel();
         let (open, closed) = oneshot::channel();
-        let socket = Socket { tcp, _open: open };
-        // Without it each small event of a stream waits for the one before.
-        let socket = socket.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-        let server = axum::serve(socket, (self.router)(addr));
-        let server = server.with_graceful_shutdown(async { drop(stopped.await) });
+        let serving = Terms::default().serve(tcp, (self.router)(addr), stopped, open);
         // Those of earlier sockets that have ended.
         while self.servers.try_join_next().is_some() {}
-        self.servers.spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "The server stopped.");
-            }
-        });
+        self.servers.spawn(serving);
         let present = Present {
             wanted,
             addr,
@@ -182,25 +175,5 @@ impl Present {
         let _ = self.stop.send(());
         // Never sent: it is dropped with the socket.
         let _ = self.closed.await;
-    }
-}
-
-/// A socket of which it is told when it is closed.
-struct Socket {
-    // Fields are dropped in this order.
-    tcp: TcpListener,
-    _open: oneshot::Sender<()>,
-}
-
-impl Listener for Socket {
-    type Io = TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
-        Listener::accept(&mut self.tcp).await
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
     }
 }

@@ -792,6 +792,8 @@ pub struct Target {
     pub upstream: usize,
     /// Name to send; a `*` is filled by what the pattern's `*` matched.
     pub model: String,
+    /// From 1: targets of the least are asked first, and the others where all of those fail.
+    pub priority: u32,
     /// Its share of the calls, beside the others'; with 0 it comes after them.
     pub weight: u32,
     /// Tokens of prompt and answer together that the model takes.
@@ -806,6 +808,7 @@ impl Target {
         Self {
             upstream,
             model: model.into(),
+            priority: 1,
             weight: 1,
             context_window: None,
             output_limit: None,

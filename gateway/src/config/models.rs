@@ -198,9 +198,13 @@ impl Reader<'_> {
             );
         }
         let count = |name: &str| members.get(name).and_then(|node| node.count(1));
-        let weight = members.get("weight").and_then(|node| node.count(0));
+        let number = |name: &str, least: u64| {
+            let count = members.get(name).and_then(|node| node.count(least));
+            count.map_or(1, |count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
         Some(Target {
-            weight: weight.map_or(1, |weight| u32::try_from(weight).unwrap_or(u32::MAX)),
+            priority: number("priority", 1),
+            weight: number("weight", 0),
             context_window: count("context_window"),
             output_limit: count("output_limit"),
             ..Target::new(position?, model)

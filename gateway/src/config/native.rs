@@ -107,9 +107,10 @@ pub(super) mod settings {
         "context_window",
         "output_limit",
     ];
-    pub(in crate::config) const TARGET: [&str; 5] = [
+    pub(in crate::config) const TARGET: [&str; 6] = [
         "upstream",
         "model",
+        "priority",
         "weight",
         "context_window",
         "output_limit",

@@ -268,7 +268,7 @@ fn attempts_and_targets_are_read() {
 upstreams: { u: { base_url: http://h, api_keys: [a, b] } }
 models:
   m:
-    targets: [ { upstream: u, weight: 3 }, { upstream: u, model: n } ]
+    targets: [ { upstream: u, weight: 3 }, { upstream: u, model: n, priority: 2 } ]
     pick: latency
     fallbacks: n
     on_overflow: [n, v/x]
@@ -285,7 +285,8 @@ attempts: { retries: 3, on: { 503: [fail, cool], timeout: retry } }
         (route.pick, route.affinity),
         (Pick::Latency, Affinity::None)
     );
-    assert_eq!((route.targets[0].weight, route.targets[1].weight), (3, 1));
+    let shares = route.targets.iter().map(|it| (it.priority, it.weight));
+    assert!(shares.eq([(1, 3), (2, 1)]));
     assert_eq!(route.fallbacks, ["n"]);
     assert_eq!(route.on_overflow, ["n", "v/x"]);
     assert_eq!(config.models.routes[1].affinity, Affinity::Session);

@@ -425,8 +425,8 @@ fn flow_target(target: &Target, upstream: &str) -> String {
         format!("upstream: {}", flow(upstream)),
         format!("model: {}", flow(&target.model)),
     ];
-    if target.weight != 1 {
-        members.push(format!("weight: {}", target.weight));
+    for (name, value) in [("priority", target.priority), ("weight", target.weight)] {
+        members.extend((value != 1).then(|| format!("{name}: {value}")));
     }
     for (name, value) in [
         ("context_window", target.context_window),

@@ -281,6 +281,7 @@ impl<'w> Plan<'w> {
         let mut keyed: Vec<_> = targets.map(|target| self.keyed(target, session)).collect();
         let entrant = |keys: &Vec<Candidate<'_>>| Entrant {
             identity: self.id(&keys[0].target, &[]).get(),
+            priority: keys[0].target.target.priority,
             weight: keys[0].target.target.weight,
             standing: Standing::of_all(keys.iter().map(|candidate| candidate.standing)),
         };
@@ -405,6 +406,7 @@ impl Candidate<'_> {
     fn entrant(&self) -> Entrant {
         Entrant {
             identity: self.id.get(),
+            priority: 1,
             weight: 1,
             standing: self.standing,
         }

@@ -14,7 +14,9 @@ use crate::config::Pick;
 pub struct Entrant {
     /// Tells it from the others, in every snapshot.
     pub identity: u64,
-    /// Its share; with 0 it comes after all that have one, as it is written.
+    /// The least come first, and the others where all of those fail.
+    pub priority: u32,
+    /// Its share; with 0 it comes after all of its priority that have one, as it is written.
     pub weight: u32,
     /// How it fares.
     pub standing: Standing,
@@ -43,20 +45,35 @@ impl Standing {
     }
 }
 
-/// The order of `entrants` as `pick` has it, as positions; `session` is drawn to
-/// one of them, if there is one.
+/// The order of `entrants` by priority, and among equals as `pick` has it, as positions;
+/// `session` is drawn to one of each priority, if there is one.
 pub fn order(pick: Pick, entrants: &[Entrant], session: Option<u64>, seed: u64) -> Vec<usize> {
     let mut rng = Rng::with_seed(seed);
     let mut order: Vec<usize> = (0..entrants.len()).collect();
+    let priority = |i: &usize| entrants[*i].priority;
+    order.sort_by_key(priority);
+    for equals in order.chunk_by_mut(|a, b| priority(a) == priority(b)) {
+        arrange(equals, pick, entrants, session, &mut rng);
+    }
+    order
+}
+
+fn arrange(
+    order: &mut [usize],
+    pick: Pick,
+    entrants: &[Entrant],
+    session: Option<u64>,
+    rng: &mut Rng,
+) {
     match pick {
-        Pick::Ordered => return order,
-        Pick::Weighted => sort_by(&mut order, |i| draw(&entrants[i], session, &mut rng)),
+        Pick::Ordered => return,
+        Pick::Weighted => sort_by(order, |i| draw(&entrants[i], session, rng)),
         Pick::LeastBusy => {
-            rng.shuffle(&mut order);
-            sort_by(&mut order, |i| busy(&entrants[i]));
+            rng.shuffle(order);
+            sort_by(order, |i| busy(&entrants[i]));
         }
         Pick::Latency => {
-            rng.shuffle(&mut order);
+            rng.shuffle(order);
             // Power of two choices: the better of two at random comes first, so that
             // not everybody rushes to the one that was best a moment ago.
             if order.len() > 1 && cost(&entrants[order[1]]) < cost(&entrants[order[0]]) {
@@ -68,8 +85,8 @@ pub fn order(pick: Pick, entrants: &[Entrant], session: Option<u64>, seed: u64) 
         }
     }
     if session.is_some() && pick != Pick::Weighted {
-        let sharing = (0..entrants.len()).filter(|i| entrants[*i].weight > 0);
-        let preferred = sharing.min_by(|a, b| {
+        let sharing = order.iter().filter(|i| entrants[**i].weight > 0);
+        let preferred = sharing.copied().min_by(|a, b| {
             let draw = |i: &usize| draw(&entrants[*i], session, &mut Rng::with_seed(0));
             draw(a).total_cmp(&draw(b))
         });
@@ -80,7 +97,6 @@ pub fn order(pick: Pick, entrants: &[Entrant], session: Option<u64>, seed: u64) 
         0 => i + 1,
         _ => 0,
     });
-    order
 }
 
 /// Turns of `count` alike: `turn` says which one is first.
@@ -141,6 +157,7 @@ mod tests {
     fn entrants(of: &[(u32, u32, f64)]) -> Vec<Entrant> {
         let entrant = |(i, (weight, busy, latency_ms)): (usize, &(u32, u32, f64))| Entrant {
             identity: (i as u64 + 1) * 0x9e37_79b9,
+            priority: 1,
             weight: *weight,
             standing: Standing {
                 busy: *busy,
@@ -232,6 +249,26 @@ mod tests {
                 assert_eq!(order[2..], [0, 2], "{pick:?} {session:?}");
             }
         }
+    }
+
+    #[test]
+    fn priorities_come_before_everything_else() {
+        let mut entrants = entrants(&[(9, 0, 0.0), (1, 5, 9.0), (9, 0, 0.0), (0, 0, 1.0)]);
+        for (entrant, priority) in entrants.iter_mut().zip([2, 1, 2, 1]) {
+            entrant.priority = priority;
+        }
+        for pick in [Pick::Weighted, Pick::LeastBusy, Pick::Latency] {
+            let last = |seed| order(pick, &entrants, None, seed)[3];
+            assert!((0..99).any(|seed| last(seed) == 0), "{pick:?}");
+            assert!((0..99).any(|seed| last(seed) == 2), "{pick:?}");
+            for session in [None, Some(7), Some(99)] {
+                let order = order(pick, &entrants, session, 3);
+                assert_eq!(order[..2], [1, 3], "{pick:?} {session:?}");
+            }
+            let of_session = |seed| order(pick, &entrants, Some(7), seed)[2];
+            assert!((0..99).all(|seed| of_session(seed) == of_session(0)));
+        }
+        assert_eq!(order(Pick::Ordered, &entrants, None, 0), [1, 3, 0, 2]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn pick(router: &Members<'_>) -> Pick {
 }
 
 /// A route a group. Of the deployments whose `order` is least one is chosen as `pick`
-/// says; the others follow in their order.
+/// says; those of the next one follow, and so on.
 pub(super) fn routes(deployments: Vec<Deployment>, pick: Pick) -> Vec<Route> {
     let mut groups: Vec<(String, Vec<Deployment>)> = Vec::new();
     for deployment in deployments {
@@ -75,26 +75,23 @@ pub(super) fn routes(deployments: Vec<Deployment>, pick: Pick) -> Vec<Route> {
 fn route_of(name: String, mut group: Vec<Deployment>, pick: Pick) -> Route {
     group.sort_by(|a, b| a.place().total_cmp(&b.place()));
     let (pattern, group) = as_matched(name, group);
-    let least = group[0].place();
-    let firsts = group.iter().take_while(|one| one.place() == least).count();
-    if firsts == 1 {
+    let equals = || group.chunk_by(|a, b| a.place() == b.place());
+    if equals().all(|equals| equals.len() == 1) {
         let targets = group.into_iter().map(|deployment| deployment.target);
         return Route::new(pattern, targets.collect());
     }
-    let mut weights = weights(&group[..firsts]);
-    // Whoever has no share comes after those that have one, as it stands here.
-    weights.resize(group.len(), 0);
-    let weighted = |(deployment, weight): (Deployment, u32)| Target {
-        weight,
-        ..deployment.target
-    };
+    let targets = equals().zip(1..).flat_map(|(equals, priority)| {
+        let weighted = equals.iter().zip(weights(equals));
+        weighted.map(move |(deployment, weight)| Target {
+            priority,
+            weight,
+            ..deployment.target.clone()
+        })
+    });
     Route {
         pick,
         affinity: pick.affinity(),
-        ..Route::new(
-            pattern,
-            group.into_iter().zip(weights).map(weighted).collect(),
-        )
+        ..Route::new(pattern, targets.collect())
     }
 }
 
@@ -124,21 +121,18 @@ fn as_matched(name: String, mut group: Vec<Deployment>) -> (String, Vec<Deployme
     (pattern, group)
 }
 
-/// Whole numbers in the proportion of the group's measure: 0 for a deployment that is to
-/// have no share, and for one that says nothing as much as for the one with the least:
-/// LiteLLM takes that for 0, or forgets all weights if it comes first, which few can mean.
+/// Whole numbers in the proportion of the group's measure, which is the first that the first
+/// deployment has: whoever has none, or 0, is asked after the others, as in LiteLLM's
+/// `simple_shuffle` (<https://docs.litellm.ai/docs/routing>, seen 2026-11).
 fn weights(group: &[Deployment]) -> Vec<u32> {
     /// Fractions are kept to this part.
     const PARTS: f64 = 1000.0;
-    let measure = (0..3).find(|i| group.iter().any(|one| one.shares[*i].is_some()));
-    let Some(measure) = measure else {
-        return vec![1; group.len()];
-    };
-    let shares = group.iter().map(|one| one.shares[measure]);
-    let positive = shares.clone().flatten().filter(|share| *share > 0.0);
-    let least = positive.fold(f64::INFINITY, f64::min);
-    let least = if least.is_finite() { least } else { 1.0 };
-    let shares: Vec<f64> = shares.map(|share| share.unwrap_or(least)).collect();
+    let measure = (0..3).find(|i| group[0].shares[*i].is_some());
+    let share = |one: &Deployment| measure.map_or(Some(1.0), |i| one.shares[i]);
+    let mut shares: Vec<f64> = group.iter().map(|one| share(one).unwrap_or(0.0)).collect();
+    if shares.iter().all(|share| *share == 0.0) {
+        shares.fill(1.0);
+    }
     let is_whole = shares.iter().all(|share| share.fract() == 0.0);
     let parts = if is_whole { 1.0 } else { PARTS };
     let whole = |share: &f64| match *share {
