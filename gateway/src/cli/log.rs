@@ -5,6 +5,10 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless `SLUICE_LOG` says otherwise. What that module says of certificates
+/// is in the call's error, too.
+const LEVELS: &str = "info,rustls_platform_verifier=off";
+
 /// How lines of the log look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -28,7 +32,7 @@ impl Format {
 
 /// Log from now on, from the level in `SLUICE_LOG`.
 pub(super) fn start(format: Format) {
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new(LEVELS));
     let is_terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -6,6 +6,7 @@ pub mod hook;
 mod import;
 pub mod keys;
 mod log;
+mod memory;
 pub mod replay;
 mod serve;
 

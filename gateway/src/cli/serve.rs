@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::log;
+use super::{log, memory};
 use crate::app::{App, Overrides, Source};
 
 /// Run until a signal comes.
 pub(super) fn run(config: Option<PathBuf>, overrides: Overrides, format: log::Format) -> ExitCode {
+    memory::give_back();
     log::start(format);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
