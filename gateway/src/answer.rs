@@ -123,8 +123,8 @@ struct Source {
     last_byte: Instant,
     /// It said that it failed, or fell silent.
     failed: bool,
-    /// It was given up since nothing came.
-    was_silent: bool,
+    /// It was given up: nothing came, or its time was over.
+    timed_out: bool,
 }
 
 /// How the bytes are framed: told by the first one, never by `content-type`.
@@ -204,7 +204,7 @@ impl Answer {
                 decoder: terms.decoder,
                 last_byte: Instant::now(),
                 failed: false,
-                was_silent: false,
+                timed_out: false,
             },
             watched,
             sequencer: Sequencer::default(),
@@ -302,7 +302,7 @@ impl Answer {
 
     fn upstream_error(&self, kind: &str, message: &str) -> Error {
         let error = Error::upstream_kind(&self.upstream().name, kind, message);
-        match self.source.was_silent {
+        match self.source.timed_out {
             true => error.caused_by(Failure::Timeout),
             false => error,
         }
@@ -359,8 +359,10 @@ impl Answer {
         if read.is_err() && wait < idle_left.min(left) {
             return Ok(Step::Silent);
         }
-        if left.is_zero() || read.is_err() && left < idle_left {
-            return Err(self.overdue());
+        let is_over = left.is_zero() || read.is_err() && left < idle_left;
+        let own_total_ms = self.own_total_ms();
+        if is_over && own_total_ms.is_none() {
+            return Err(Error::overdue(self.world.config.limits.total_timeout_ms));
         }
         let mut events = Vec::new();
         let mut broken = None;
@@ -386,6 +388,10 @@ impl Answer {
                 }
             };
             match read {
+                _ if is_over => {
+                    let total_ms = own_total_ms.unwrap_or_default();
+                    self.source.overdue(&upstream.name, total_ms, &mut sink);
+                }
                 Ok(Ok(Some(_))) if is_full => self.source.too_large(&mut sink),
                 Ok(Ok(Some(bytes))) => self.source.feed(&bytes, &mut sink),
                 Ok(Ok(None)) => self.source.finish(&mut sink),
@@ -468,15 +474,11 @@ impl Answer {
         own.map_or(self.deadline, |own| own.min(self.deadline))
     }
 
-    /// The answer has lasted until its end.
-    fn overdue(&self) -> Error {
-        let config = &self.world.config;
-        match config.patience(self.upstream).total_ms {
-            Some(total) if self.end() < self.deadline => {
-                Error::overdue_upstream(&self.upstream().name, total)
-            }
-            _ => Error::overdue(config.limits.total_timeout_ms),
-        }
+    /// The time that the upstream's own limit gives an attempt, in ms, if that is over
+    /// before the call's.
+    fn own_total_ms(&self) -> Option<u64> {
+        let total_ms = self.world.config.patience(self.upstream).total_ms;
+        total_ms.filter(|_| self.end() < self.deadline)
     }
 
     /// Events through the watching hooks, and what they make of them onwards.
@@ -715,8 +717,19 @@ impl Source {
         if self.decoder.is_finished() {
             self.finish(sink);
         } else {
-            self.was_silent = true;
+            self.timed_out = true;
             let why = format!("the upstream sent nothing for {idle_ms} ms");
+            self.decoder.abort(504, &why, sink);
+        }
+    }
+
+    fn overdue(&mut self, name: &str, total_ms: u64, sink: Sink<'_>) {
+        if self.decoder.is_finished() {
+            self.finish(sink);
+        } else {
+            self.timed_out = true;
+            let setting = format!("upstreams.{name}.total_timeout_ms");
+            let why = format!("the upstream took longer than {total_ms} ms (`{setting}`)");
             self.decoder.abort(504, &why, sink);
         }
     }

@@ -331,12 +331,6 @@ impl Error {
         Self::new(Origin::Gateway, 504, message)
     }
 
-    /// The upstream `name` has taken longer than an attempt there may.
-    pub fn overdue_upstream(name: &str, total_ms: u64) -> Self {
-        let why = format!("took longer than {total_ms} ms (`upstreams.{name}.total_timeout_ms`)");
-        Self::unreachable(name, Failure::Timeout, &why)
-    }
-
     /// The gateway stops, and the call has had its time to end.
     pub fn stopping(streams_ms: u64) -> Self {
         let message = format!(

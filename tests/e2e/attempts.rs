@@ -570,7 +570,7 @@ async fn a_stream_that_takes_an_upstream_s_whole_time_ends_with_its_name() {
     speaker.say(chunk(&json!({ "content": "half" })));
     let answer = gateway.client().ask("m", true).await;
     let last = answer.events().pop().expect("events");
-    let message = "upstream `slow` took longer than 300 ms (`upstreams.slow.total_timeout_ms`)";
+    let message = "the upstream took longer than 300 ms (`upstreams.slow.total_timeout_ms`)";
     assert_eq!(last["error"]["message"], message);
     speaker.left().await;
 }

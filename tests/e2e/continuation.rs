@@ -81,6 +81,23 @@ async fn another_target_goes_on_or_the_client_is_told() {
 }
 
 #[tokio::test]
+async fn another_target_goes_on_where_an_upstream_s_time_is_over() {
+    let (upstream, speaker) = FakeUpstream::live().await;
+    let url = upstream.url();
+    let gateway = TestGateway::start(&format!(
+        "\
+upstreams: {{ slow: {{ base_url: \"{url}\", total_timeout_ms: 300 }}, fast: {{ base_url: \"{url}\" }} }}
+models:
+  m: {{ targets: [ {{ upstream: slow }}, {{ upstream: fast }} ], on_broken_stream: continue }}
+"
+    ))
+    .await;
+    speaker.say(chunk(&json!({ "content": "half " })));
+    let answer = gateway.client().ask("m", true).await;
+    assert_eq!(told(answer.events()), ("half ok".into(), None));
+}
+
+#[tokio::test]
 async fn the_next_target_knows_what_was_said() {
     let upstream = FakeUpstream::start(script).await;
     let gateway = gateway(&upstream, &["half", "rest"], "").await;
