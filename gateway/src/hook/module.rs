@@ -138,6 +138,10 @@ impl Module {
                 "it is a core module, not a component; build it for `wasm32-wasip2`".into(),
             );
         }
+        // The parser would show the first bytes of whatever file it is.
+        if !wasm.starts_with(b"\0asm") {
+            return Err("it is no WebAssembly component: it does not begin as one does".into());
+        }
         Component::from_binary(&engine.wasm, wasm).map_err(|error| no_component(&root(&error)))
     }
 
