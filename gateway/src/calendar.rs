@@ -13,7 +13,7 @@ pub(crate) const DAY_SECONDS: u64 = 86_400;
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
 /// A day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day(Date);
 
 impl Day {
@@ -30,7 +30,7 @@ impl Day {
 
     /// Whether it has ended.
     pub(crate) fn is_over(self, now: SystemTime) -> bool {
-        Self::of(now).0 > self.0
+        Self::of(now) > self
     }
 }
 

@@ -580,7 +580,7 @@ fn add(name: &str, config: Option<std::path::PathBuf>) -> Result<keys::Report, S
         requests_per_minute: Some(60),
         tokens_per_minute: None,
         budget: Some("2.5usd/month".parse().expect("a budget")),
-        expires: Some("2099-12-31".into()),
+        expires: Some("2099-12-31".parse().expect("a day")),
         admin: true,
     }))
 }
@@ -623,6 +623,7 @@ async fn sluice_keys_makes_and_revokes_keys_of_a_running_gateway() {
             name: "ann".into(),
             config: config.clone(),
             keep_days,
+            expires: None,
         });
         let text = report.expect("there is one").text;
         text.lines().nth(1).expect("the key").to_owned()
@@ -662,6 +663,33 @@ async fn sluice_keys_makes_and_revokes_keys_of_a_running_gateway() {
         ask(&gateway, ENDPOINTS[0], &key, "m", false).await.status,
         401
     );
+}
+
+#[test]
+fn rotating_makes_no_expired_key_good_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("it takes a file");
+    };
+    write("sluice.yaml", "keys_file: keys.yaml\nmodels: {}\n");
+    let hash = format!("sha256:{}", "a".repeat(64));
+    let entry = format!("- {{ name: bob, hash: {hash}, expires: 2020-12-31 }}\n");
+    write("keys.yaml", &entry);
+    let rotate = |expires: Option<&str>| {
+        keys::run(Command::Rotate {
+            name: "bob".into(),
+            config: folder.path().join("sluice.yaml"),
+            keep_days: 7,
+            expires: expires.map(|day| day.parse().expect("a day")),
+        })
+    };
+    assert_eq!(
+        rotate(None).expect_err("it would be of no use"),
+        "the new key would have expired, too, after 2020-12-31; say `--expires DAY`"
+    );
+    let report = rotate(Some("2099-12-31")).expect("a key");
+    let kept = format!("expires: 2099-12-31, previous: {{ hash: {hash}, expires: 2020-12-31 }} }}");
+    assert!(report.text.ends_with(&kept), "{}", report.text);
 }
 
 #[tokio::test]

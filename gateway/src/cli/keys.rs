@@ -41,6 +41,9 @@ pub enum Command {
         /// Days for which the key of now is still good; 0: no longer.
         #[arg(long, value_name = "DAYS", default_value_t = 7)]
         keep_days: u32,
+        /// The last day on which the new one is good (UTC); default: that of the key of now.
+        #[arg(long, value_name = "DAY", value_parser = day)]
+        expires: Option<Day>,
     },
     /// Take a key out of `keys_file`; a running gateway refuses it at once.
     Revoke {
@@ -76,8 +79,8 @@ pub struct Add {
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
     /// The last day on which it is good (UTC), such as `2026-12-31`.
-    #[arg(long, value_name = "DAY")]
-    pub expires: Option<String>,
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub expires: Option<Day>,
     /// It may see `/admin` and `/metrics`, too.
     #[arg(long)]
     pub admin: bool,
@@ -95,7 +98,8 @@ pub fn run(command: Command) -> Result<Report, String> {
             name,
             config,
             keep_days,
-        } => rotate(&name, &config, keep_days),
+            expires,
+        } => rotate(&name, &config, keep_days, expires),
         Command::Revoke { name, config } => revoke(&name, &config),
     }
 }
@@ -111,11 +115,7 @@ impl Add {
         client.tokens_per_minute = self.tokens_per_minute;
         client.budget = self.budget;
         client.is_admin = self.admin;
-        let day = |text: String| {
-            let day = text.parse();
-            day.map_err(|_| format!("`{text}` is no day such as `2026-12-31`"))
-        };
-        client.expires = self.expires.map(day).transpose()?;
+        client.expires = self.expires;
         let entry = keys_file::entry(&client);
         let place = self.config.as_deref().map(load).transpose()?;
         let known = place.iter().flat_map(|config| config.keys.list());
@@ -137,6 +137,11 @@ impl Add {
         let help = "The key, which is shown this once:".to_owned();
         Ok(Report::good(&[help, key, written, entry]))
     }
+}
+
+fn day(text: &str) -> Result<Day, String> {
+    let day = text.parse();
+    day.map_err(|_| "expected a day such as `2026-12-31`".into())
 }
 
 fn new_key() -> Result<String, String> {
@@ -164,14 +169,20 @@ fn list(config: &Path) -> Result<Report, String> {
     })
 }
 
-fn rotate(name: &str, path: &Path, keep_days: u32) -> Result<Report, String> {
+fn rotate(name: &str, path: &Path, keep_days: u32, expires: Option<Day>) -> Result<Report, String> {
     let config = load(path)?;
     let mut known = config.keys.list().iter();
     let known = known.find(|client| client.name == name && !name.is_empty());
     let mut client = Client::clone(known.ok_or_else(|| no_such_key(name))?);
     let key = new_key()?;
-    let today = Day::of(SystemTime::now());
-    client.rotate(&key, (keep_days > 0).then(|| today.after(keep_days)));
+    let now = SystemTime::now();
+    client.rotate(&key, (keep_days > 0).then(|| Day::of(now).after(keep_days)));
+    client.expires = expires.or(client.expires);
+    if let Some(day) = client.expires.filter(|day| day.is_over(now)) {
+        return Err(format!(
+            "the new key would have expired, too, after {day}; say `--expires DAY`"
+        ));
+    }
     let entry = keys_file::entry(&client);
     let shown = "The key, which is shown this once:".to_owned();
     let Some((file, text)) = without(&config, name)? else {

@@ -159,11 +159,16 @@ impl Client {
         [own].into_iter().chain(previous)
     }
 
-    /// From now on its key is `key`; that of now is good until `expires`, if at all.
-    pub(crate) fn rotate(&mut self, key: &str, expires: Option<Day>) {
+    /// From now on its key is `key`; that of now is good until `kept`, if at all, and no
+    /// longer than it was.
+    pub(crate) fn rotate(&mut self, key: &str, kept: Option<Day>) {
         let digest = Sha256::digest(key.as_bytes()).into();
         let digest = std::mem::replace(&mut self.digest, digest);
-        self.previous = expires.map(|expires| Previous { digest, expires });
+        let own = self.expires;
+        self.previous = kept.map(|kept| Previous {
+            digest,
+            expires: own.map_or(kept, |own| own.min(kept)),
+        });
     }
 
     /// Whether it may ask for `model`.
