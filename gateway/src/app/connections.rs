@@ -1,19 +1,19 @@
 //! Those who connect to one socket: HTTP/1.1 or HTTP/2, as they speak, and nobody who is
 //! silent for ever. Knows no call.
 
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::Listener;
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tower::util::MapRequest;
 
@@ -24,6 +24,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// How often a client of HTTP/2 is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(60);
+
+/// How long to wait where no connection can be taken.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long one listens to who connects.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,7 @@ impl Terms {
     /// idle, drop `open` with the socket, and wait until the last connection has ended.
     pub(super) async fn serve(
         self,
-        mut socket: TcpListener,
+        socket: TcpListener,
         router: Router,
         mut stopped: oneshot::Receiver<()>,
         open: oneshot::Sender<()>,
@@ -53,8 +56,7 @@ impl Terms {
         let connections = GracefulShutdown::new();
         loop {
             let tcp = tokio::select! {
-                // It waits where no more files can be opened.
-                (tcp, _) = Listener::accept(&mut socket) => tcp,
+                tcp = accept(&socket) => tcp,
                 _ = &mut stopped => break,
             };
             // Without it each small event of a stream waits for the one before.
@@ -91,6 +93,21 @@ impl Terms {
     }
 }
 
+/// The next client.
+async fn accept(socket: &TcpListener) -> TcpStream {
+    loop {
+        match socket.accept().await {
+            Ok((tcp, _)) => return tcp,
+            // It has left again.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::error!(%error, "No connection can be taken; it is tried again in a second. If files are too many, raise their limit (`LimitNOFILE`, `ulimit -n`).");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
 /// `router`, which notes in `asked` that there was a request.
 fn noting<B>(
     router: Router,
@@ -106,7 +123,6 @@ fn noting<B>(
 mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
     use tokio::sync::Notify;
 
     use super::*;
