@@ -836,11 +836,15 @@ impl<'w> Attempt<'w> {
                 patience.first_byte_ms(call.stream),
             )
             .await;
+        // On a connection that the upstream was about to close it came to nobody.
+        if matches!(sent, Err(SendError::Stale(_))) && self.candidate.is_new() {
+            return Err(Missed::Again(Duration::ZERO));
+        }
         let reply = sent.map_err(|error| {
             let failure = match error {
                 SendError::Connect(_) | SendError::ConnectTimeout(_) => Failure::Connect,
                 SendError::FirstByteTimeout(_) => Failure::Timeout,
-                SendError::Broken(_) => Failure::Status(502),
+                SendError::Broken(_) | SendError::Stale(_) => Failure::Status(502),
             };
             Error::unreachable(&self.upstream.name, failure, &error.to_string())
         })?;

@@ -117,6 +117,10 @@ pub enum SendError {
     /// The connection broke.
     #[error("broke the connection: {0}")]
     Broken(String),
+    /// A connection broke that earlier requests had left open, before there was an answer:
+    /// servers close those that are idle, and the request may have met that.
+    #[error("broke the connection: {0}")]
+    Stale(String),
 }
 
 impl Client {
@@ -191,7 +195,12 @@ impl Client {
             tokio::time::timeout(Duration::from_millis(first_byte_timeout_ms), request).await;
         let mut response = match answered {
             Err(_) => return Err(SendError::FirstByteTimeout(first_byte_timeout_ms)),
-            Ok(Err(error)) => return Err(self.failed(&error)),
+            Ok(Err(error)) => {
+                return Err(match self.failed(&error) {
+                    SendError::Broken(why) if place.is_kept() => SendError::Stale(why),
+                    error => error,
+                });
+            }
             Ok(Ok(response)) => response,
         };
         let headers = std::mem::take(response.headers_mut());

@@ -1,11 +1,14 @@
 //! How often a call is tried, where, and what is said of it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice_tests::guests::GUEST_STAGES;
 use sluice_tests::{Answer, FakeUpstream, Script, TestGateway, chunk, finish, text_stream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 /// An upstream whose models do as they are called: `503` answers with that status,
 /// `503x2` twice and then with a text, `too-long` and `forbidden` with a 400 that says
@@ -227,6 +230,77 @@ async fn an_upstream_is_left_alone_for_as_long_as_it_asks() {
             assert!(began.elapsed() >= Duration::from_millis(60), "it waited");
         } else {
             assert_eq!((answer.status, answer.header(header)), (429, value));
+        }
+    }
+}
+
+/// A server that answers so many requests on each connection, and closes it when a further
+/// one has come: its port, and how many came.
+async fn forgetful(answers: usize) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        loop {
+            let (tcp, _) = listener.accept().await.expect("loopback stays");
+            let (count, mut tcp) = (count.clone(), BufReader::new(tcp));
+            tokio::spawn(async move {
+                for number in 0.. {
+                    take_request(&mut tcp).await?;
+                    count.fetch_add(1, Ordering::Relaxed);
+                    if number == answers {
+                        break;
+                    }
+                    let body = r#"{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"ok"}}]}"#;
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                    tcp.write_all((head + body).as_bytes()).await?;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (port, asked)
+}
+
+async fn take_request(tcp: &mut BufReader<TcpStream>) -> std::io::Result<()> {
+    let (mut line, mut length) = (String::new(), 0);
+    while line != "\r\n" {
+        line.clear();
+        if tcp.read_line(&mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    tcp.read_exact(&mut vec![0; length]).await.map(drop)
+}
+
+#[tokio::test]
+async fn what_met_the_end_of_a_kept_connection_is_sent_again_once() {
+    for (answers, expected) in [
+        // Connections that are new are believed.
+        (0, vec![(502, "1; up/m 502 fail", 1); 2]),
+        (
+            1,
+            vec![(200, "1; up/m ok", 1), (200, "2; up/m again, up/m ok", 2)],
+        ),
+    ] {
+        let (port, asked) = forgetful(answers).await;
+        let gateway = TestGateway::start(&format!(
+            "upstreams: {{ up: {{ base_url: \"http://127.0.0.1:{port}/v1\" }} }}\nmodels: {{ m: {{ upstream: up }} }}\n"
+        ))
+        .await;
+        for (status, attempts, requests) in expected {
+            let before = asked.load(Ordering::Relaxed);
+            let answer = gateway.client().ask("m", false).await;
+            assert_eq!(
+                (answer.status, answer.header("sluice-attempts")),
+                (status, attempts)
+            );
+            assert_eq!(asked.load(Ordering::Relaxed) - before, requests);
         }
     }
 }

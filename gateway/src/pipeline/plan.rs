@@ -67,6 +67,11 @@ impl Candidate<'_> {
         format!("{upstream}/{ANY_MODEL}")
     }
 
+    /// Whether it has not been tried again by now.
+    pub(super) fn is_new(&self) -> bool {
+        self.retries == 0
+    }
+
     /// Whether hooks may have it tried again.
     pub(super) fn may_retry(&self) -> bool {
         self.retries < RETRIES_MAX
@@ -206,7 +211,7 @@ impl<'w> Plan<'w> {
         }
     }
 
-    /// A hook wants `candidate` tried again, after `pause`; not for ever.
+    /// `candidate` is to be tried again, after `pause`: not for ever.
     pub(super) fn again(&mut self, mut candidate: Candidate<'w>, pause: Duration) {
         if candidate.may_retry() {
             candidate.retries += 1;

@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tower::util::MapRequestLayer;
+
 /// Requests that run in one lane: a server may take no more on a connection of HTTP/2,
 /// and what is beyond would wait there, for minutes, until a stream of another call ends.
 /// Fewer than this no server should take.
@@ -28,6 +30,8 @@ pub(super) struct Lanes {
 struct Lane {
     client: OnceLock<reqwest::Client>,
     running: Arc<AtomicUsize>,
+    /// Connections that were ever begun.
+    connections: Arc<AtomicUsize>,
 }
 
 /// A request's place in a lane, until it is dropped.
@@ -36,6 +40,9 @@ pub(super) struct Place {
     running: Arc<AtomicUsize>,
     /// Requests that were there when it came.
     before: usize,
+    connections: Arc<AtomicUsize>,
+    /// Connections that had been begun when it came.
+    connections_before: usize,
 }
 
 impl Lanes {
@@ -43,12 +50,9 @@ impl Lanes {
     pub(super) fn new(
         build: Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>,
     ) -> reqwest::Result<Self> {
-        let first = Lane {
-            client: build().build()?.into(),
-            ..Lane::default()
-        };
-        let mut lanes = <[Lane; LANES_MAX]>::default();
-        lanes[0] = first;
+        let lanes = <[Lane; LANES_MAX]>::default();
+        let first = lanes[0].build(build())?;
+        let _ = lanes[0].client.set(first);
         Ok(Self { build, lanes })
     }
 
@@ -69,17 +73,29 @@ impl Lanes {
             let first = self.lanes[0].client.get();
             first.expect("`new` opened it").clone()
         };
-        let open = || (self.build)().build().unwrap_or_else(|_| first());
-        self.lanes[at].client.get_or_init(open)
+        let lane = &self.lanes[at];
+        let open = || lane.build((self.build)()).unwrap_or_else(|_| first());
+        lane.client.get_or_init(open)
     }
 }
 
 impl Lane {
+    fn build(&self, builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
+        let connections = self.connections.clone();
+        let counting = MapRequestLayer::new(move |to| {
+            connections.fetch_add(1, Ordering::Relaxed);
+            to
+        });
+        builder.connector_layer(counting).build()
+    }
+
     fn enter(&self) -> Place {
         let before = self.running.fetch_add(1, Ordering::Relaxed);
         Place {
             running: self.running.clone(),
             before,
+            connections: self.connections.clone(),
+            connections_before: self.connections.load(Ordering::Relaxed),
         }
     }
 }
@@ -87,6 +103,11 @@ impl Lane {
 impl Place {
     fn is_beyond(&self) -> bool {
         self.before >= REQUESTS_PER_LANE
+    }
+
+    /// Whether the request surely goes by a connection that was there when it came.
+    pub(super) fn is_kept(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) == self.connections_before
     }
 }
 
