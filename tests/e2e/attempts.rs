@@ -234,6 +234,21 @@ async fn an_upstream_is_left_alone_for_as_long_as_it_asks() {
     }
 }
 
+#[tokio::test]
+async fn an_upstream_that_wants_to_stream_is_asked_for_streams() {
+    let upstream = FakeUpstream::start(|request| match request.json()["stream"] == true {
+        true => Script::Pieces(text_stream("ok")),
+        false => error(400, "Requests with max_tokens > 4096 must have stream=true"),
+    })
+    .await;
+    let gateway = TestGateway::start(&upstream.config("")).await;
+    for attempts in ["2; up/up-m taught, up/up-m ok", "1; up/up-m ok"] {
+        let answer = gateway.client().ask("m", false).await;
+        assert_eq!(answer.header("sluice-attempts"), attempts);
+        assert_eq!(answer.text(), "ok");
+    }
+}
+
 /// A server that answers so many requests on each connection, and closes it when a further
 /// one has come: its port, and how many came.
 async fn forgetful(answers: usize) -> (u16, Arc<AtomicUsize>) {

@@ -1,5 +1,5 @@
 //! What a refusal teaches about an endpoint: that earlier reasoning must come
-//! back, or must not.
+//! back, or must not; that it wants to be asked for a stream.
 //!
 //! Vendors differ in it, and their models do, and change their minds. A refusal
 //! names the field, so one more try can be made with the field the other way.
@@ -24,6 +24,9 @@ const DEMANDS: [&str; 6] = [
     "required field",
 ];
 
+/// Words of a refusal that asks for a stream.
+const STREAM_DEMANDS: [&str; 2] = ["must have stream=true", "only support stream mode"];
+
 /// What stands where there was no reasoning: some count an empty text as none.
 const PLACEHOLDER: &str = " ";
 
@@ -34,11 +37,21 @@ impl Accent {
     /// - "thinking is enabled but reasoning_content is missing in assistant tool
     ///   call message at index 2" (Moonshot)
     /// - "property 'messages.1.reasoning_content' is unsupported" (Groq)
+    /// - "Requests with max_tokens > 4096 must have stream=true" (Fireworks)
+    /// - "This model only support stream mode, please enable the stream parameter to
+    ///   access the model." (Alibaba Cloud)
     pub fn corrected(&self, refusal: &str) -> Option<Self> {
-        if !names_field(refusal) {
+        let is_marked = names_field(refusal);
+        let refusal = refusal.to_ascii_lowercase();
+        if STREAM_DEMANDS.iter().any(|words| refusal.contains(words)) {
+            return (!self.stream_only).then(|| Self {
+                stream_only: true,
+                ..self.clone()
+            });
+        }
+        if !is_marked {
             return None;
         }
-        let refusal = refusal.to_ascii_lowercase();
         let demands = DEMANDS.iter().any(|words| refusal.contains(words));
         let reasoning_back = if demands {
             ReasoningBack::Always
@@ -110,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_that_wants_a_stream_teaches() {
+        for refusal in [
+            "Requests with max_tokens > 4096 must have stream=true",
+            "This model only support stream mode, please enable the stream parameter to access the model. ",
+        ] {
+            let corrected = Accent::default().corrected(refusal);
+            let corrected = corrected.expect("a lesson");
+            assert!(corrected.stream_only, "{refusal}");
+            assert_eq!(corrected.corrected(refusal), None);
+        }
+    }
+
+    #[test]
     fn other_refusals_teach_nothing() {
         for refusal in [
             "",
@@ -118,6 +144,8 @@ mod tests {
             "`reasoning_effort` is not permitted",
             "messages.1.content is missing",
             "my_reasoning_content",
+            "stream: Input should be a valid boolean",
+            "this model does not support stream=true",
         ] {
             check(ReasoningBack::Same, refusal, None);
         }
