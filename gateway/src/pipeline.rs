@@ -43,6 +43,9 @@ use crate::upstream::{self, Endpoint, SendError};
 pub(crate) use continuation::{Continuation, streamed};
 use plan::{Candidate, Choice, Plan, Prospects};
 
+/// Lessons of one attempt: as many as a strict upstream may have for a request.
+const LESSONS_MAX: u32 = 3;
+
 /// Longest pause before an attempt that a hook wants made again, in ms.
 const RETRY_MS_MAX: u32 = 30_000;
 
@@ -660,23 +663,25 @@ impl<'w> Attempt<'w> {
     async fn run(&self, call: &mut Call, request: &Request<'_>) -> Result<Served, Missed> {
         let (lessons, target) = (&self.world.lessons, self.target);
         let known = lessons.of(target.upstream, &target.model);
-        let accent = known.as_deref().unwrap_or(&self.upstream.accent);
+        let mut accent = Cow::Borrowed(known.as_deref().unwrap_or(&self.upstream.accent));
         let limit = self.candidate.output_limit;
-        let first = self.once(call, request, &accent.limited_to(limit)).await;
-        let corrected = match &first {
-            Err(Missed::Failed(error)) => error.lesson(accent).map(Arc::new),
-            _ => None,
-        };
-        let Some(corrected) = corrected else {
-            return first;
-        };
-        call.tried.push(format!("{} taught", self.candidate.name));
-        let limited = corrected.limited_to(limit);
-        let second = self.once(call, request, &limited).await;
-        if second.is_ok() {
-            lessons.learn(target.upstream, &target.model, corrected);
+        let mut taught = 0;
+        loop {
+            let outcome = self.once(call, request, &accent.limited_to(limit)).await;
+            let corrected = match &outcome {
+                Err(Missed::Failed(error)) if taught < LESSONS_MAX => error.lesson(&accent),
+                _ => None,
+            };
+            let Some(corrected) = corrected else {
+                if let (Ok(_), Cow::Owned(learnt)) = (&outcome, accent) {
+                    lessons.learn(target.upstream, &target.model, learnt.into());
+                }
+                return outcome;
+            };
+            accent = Cow::Owned(corrected);
+            taught += 1;
+            call.tried.push(format!("{} taught", self.candidate.name));
         }
-        second
     }
 
     async fn once(

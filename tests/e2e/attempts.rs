@@ -235,14 +235,24 @@ async fn an_upstream_is_left_alone_for_as_long_as_it_asks() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_wants_to_stream_is_asked_for_streams() {
-    let upstream = FakeUpstream::start(|request| match request.json()["stream"] == true {
-        true => Script::Pieces(text_stream("ok")),
-        false => error(400, "Requests with max_tokens > 4096 must have stream=true"),
+async fn an_upstream_is_asked_as_its_refusals_say() {
+    let upstream = FakeUpstream::start(|request| {
+        let body = request.json();
+        if body["stream"] != true {
+            error(400, "Requests with max_tokens > 4096 must have stream=true")
+        } else if body.get("max_tokens").is_some() {
+            let instead = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+            error(400, instead)
+        } else if body.get("stream_options").is_some() {
+            error(422, "Unrecognized request argument supplied: stream_options")
+        } else {
+            Script::Pieces(text_stream("ok"))
+        }
     })
     .await;
     let gateway = TestGateway::start(&upstream.config("")).await;
-    for attempts in ["2; up/up-m taught, up/up-m ok", "1; up/up-m ok"] {
+    let taught = "4; up/up-m taught, up/up-m taught, up/up-m taught, up/up-m ok";
+    for attempts in [taught, "1; up/up-m ok"] {
         let answer = gateway.client().ask("m", false).await;
         assert_eq!(answer.header("sluice-attempts"), attempts);
         assert_eq!(answer.text(), "ok");

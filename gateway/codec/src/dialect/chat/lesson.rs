@@ -1,10 +1,11 @@
 //! What a refusal teaches about an endpoint: that earlier reasoning must come
-//! back, or must not; that it wants to be asked for a stream.
+//! back, or must not; what limits an answer's length; that it wants to be asked for a
+//! stream, or for no `stream_options`.
 //!
 //! Vendors differ in it, and their models do, and change their minds. A refusal
 //! names the field, so one more try can be made with the field the other way.
 
-use super::accent::{Accent, ReasoningBack};
+use super::accent::{Accent, OutputLimit, ReasoningBack};
 
 /// Fields that hold reasoning.
 const FIELDS: [&str; 4] = [
@@ -24,6 +25,16 @@ const DEMANDS: [&str; 6] = [
     "required field",
 ];
 
+/// Words of a refusal that does not know a field.
+const UNKNOWN: [&str; 6] = [
+    "extra_forbidden",
+    "not permitted",
+    "unexpected",
+    "unknown",
+    "unrecognized",
+    "unsupported",
+];
+
 /// Words of a refusal that asks for a stream.
 const STREAM_DEMANDS: [&str; 2] = ["must have stream=true", "only support stream mode"];
 
@@ -40,48 +51,54 @@ impl Accent {
     /// - "Requests with max_tokens > 4096 must have stream=true" (Fireworks)
     /// - "This model only support stream mode, please enable the stream parameter to
     ///   access the model." (Alibaba Cloud)
+    /// - "Unsupported parameter: 'max_tokens' is not supported with this model. Use
+    ///   'max_completion_tokens' instead." (OpenAI)
+    /// - "Unrecognized request argument supplied: stream_options" (Azure)
     pub fn corrected(&self, refusal: &str) -> Option<Self> {
-        let is_marked = names_field(refusal);
-        let refusal = refusal.to_ascii_lowercase();
-        if STREAM_DEMANDS.iter().any(|words| refusal.contains(words)) {
-            return (!self.stream_only).then(|| Self {
-                stream_only: true,
-                ..self.clone()
-            });
+        let lower = refusal.to_ascii_lowercase();
+        let says = |words: &[&str]| words.iter().any(|words| lower.contains(words));
+        let mut corrected = self.clone();
+        if says(&STREAM_DEMANDS) {
+            corrected.stream_only = true;
+        } else if names(refusal, &["max_completion_tokens"]) {
+            match self.output_limit {
+                OutputLimit::MaxTokens if says(&["instead"]) => {
+                    corrected.output_limit = OutputLimit::MaxCompletionTokens;
+                }
+                OutputLimit::MaxCompletionTokens if says(&UNKNOWN) => {
+                    corrected.output_limit = OutputLimit::MaxTokens;
+                }
+                _ => {}
+            }
+        } else if names(refusal, &["stream_options"]) {
+            corrected.stream_usage &= !says(&UNKNOWN);
+        } else if names(refusal, &FIELDS) {
+            corrected.reasoning_back = match says(&DEMANDS) {
+                true => ReasoningBack::Always,
+                false => ReasoningBack::Never,
+            };
+            if corrected.reasoning_placeholder.is_empty() {
+                corrected.reasoning_placeholder = PLACEHOLDER.into();
+            }
         }
-        if !is_marked {
-            return None;
-        }
-        let demands = DEMANDS.iter().any(|words| refusal.contains(words));
-        let reasoning_back = if demands {
-            ReasoningBack::Always
-        } else {
-            ReasoningBack::Never
-        };
-        if reasoning_back == self.reasoning_back {
-            return None;
-        }
-        let mut corrected = Self {
-            reasoning_back,
-            ..self.clone()
-        };
-        if corrected.reasoning_placeholder.is_empty() {
-            corrected.reasoning_placeholder = PLACEHOLDER.into();
-        }
-        Some(corrected)
+        let is_new = corrected.reasoning_back != self.reasoning_back
+            || corrected.output_limit != self.output_limit
+            || (corrected.stream_only, corrected.stream_usage)
+                != (self.stream_only, self.stream_usage);
+        is_new.then_some(corrected)
     }
 }
 
-/// Whether a text names one of the fields. `reasoning` is a word as well: it is
+/// Whether a text names one of `fields`. `reasoning` is a word as well: it is
 /// the field only as a part of a path, or in quotes.
-fn names_field(text: &str) -> bool {
+fn names(text: &str, fields: &[&str]) -> bool {
     let is_of_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
     let mut before = ' ';
     text.split_inclusive(|c| !is_of_name(c)).any(|piece| {
         let name = piece.trim_end_matches(|c| !is_of_name(c));
         let is_marked = matches!(before, '.' | '\'' | '"' | '`');
         before = piece.chars().next_back().unwrap_or(' ');
-        FIELDS.contains(&name) && (name != "reasoning" || is_marked)
+        fields.contains(&name) && (name != "reasoning" || is_marked)
     })
 }
 
@@ -136,6 +153,36 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_of_a_limit_teaches_the_other_name() {
+        use OutputLimit::{MaxCompletionTokens, MaxTokens};
+        let check = |before: OutputLimit, refusal: &str, expected: Option<OutputLimit>| {
+            let accent = Accent {
+                output_limit: before,
+                ..Accent::default()
+            };
+            let corrected = accent.corrected(refusal);
+            assert_eq!(corrected.map(|it| it.output_limit), expected, "{refusal}");
+        };
+        let newer = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+        check(MaxTokens, newer, Some(MaxCompletionTokens));
+        let other = "Unsupported parameter: 'max_completion_tokens'. Use 'max_tokens' instead.";
+        check(MaxCompletionTokens, other, Some(MaxTokens));
+        let large = "max_completion_tokens is too large: 32000";
+        check(MaxCompletionTokens, large, None);
+        let older = "body.max_completion_tokens: Extra inputs are not permitted";
+        check(MaxCompletionTokens, older, Some(MaxTokens));
+        check(MaxTokens, older, None);
+    }
+
+    #[test]
+    fn a_refusal_of_stream_options_teaches() {
+        let refusal = "Unrecognized request argument supplied: stream_options";
+        let corrected = Accent::default().corrected(refusal).expect("a lesson");
+        assert!(!corrected.stream_usage);
+        assert_eq!(corrected.corrected(refusal), None);
+    }
+
+    #[test]
     fn other_refusals_teach_nothing() {
         for refusal in [
             "",
@@ -146,6 +193,7 @@ mod tests {
             "my_reasoning_content",
             "stream: Input should be a valid boolean",
             "this model does not support stream=true",
+            "max_tokens is too large: 32000. This model supports at most 8192 completion tokens",
         ] {
             check(ReasoningBack::Same, refusal, None);
         }
