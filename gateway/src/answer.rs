@@ -360,10 +360,10 @@ impl Answer {
             return Ok(Step::Silent);
         }
         let is_over = left.is_zero() || read.is_err() && left < idle_left;
-        let own_total_ms = self.own_total_ms();
-        if is_over && own_total_ms.is_none() {
-            return Err(Error::overdue(self.world.config.limits.total_timeout_ms));
-        }
+        let overdue = match is_over {
+            true => Some(self.overdue()?),
+            false => None,
+        };
         let mut events = Vec::new();
         let mut broken = None;
         let is_full = self.delivery.held_bytes > WHOLE_BYTES_MAX;
@@ -387,16 +387,16 @@ impl Answer {
                     Some(relay) => broken = told(relay, event, &mut onwards),
                 }
             };
-            match read {
-                _ if is_over => {
-                    let total_ms = own_total_ms.unwrap_or_default();
-                    self.source.overdue(&upstream.name, total_ms, &mut sink);
+            match (overdue, read) {
+                (Some(why), _) => self.source.give_up(&why, &mut sink),
+                (None, Ok(Ok(Some(_)))) if is_full => self.source.too_large(&mut sink),
+                (None, Ok(Ok(Some(bytes)))) => self.source.feed(&bytes, &mut sink),
+                (None, Ok(Ok(None))) => self.source.finish(&mut sink),
+                (None, Ok(Err(error))) => self.source.broken(&error.to_string(), &mut sink),
+                (None, Err(_)) => {
+                    let why = format!("the upstream sent nothing for {idle_ms} ms");
+                    self.source.give_up(&why, &mut sink);
                 }
-                Ok(Ok(Some(_))) if is_full => self.source.too_large(&mut sink),
-                Ok(Ok(Some(bytes))) => self.source.feed(&bytes, &mut sink),
-                Ok(Ok(None)) => self.source.finish(&mut sink),
-                Ok(Err(error)) => self.source.broken(&error.to_string(), &mut sink),
-                Err(_) => self.source.silent(idle_ms, &mut sink),
             }
             self.source.failed |= failed;
             if let (Some(ear), Framing::Events(_)) = (ear, &self.source.framing) {
@@ -474,11 +474,18 @@ impl Answer {
         own.map_or(self.deadline, |own| own.min(self.deadline))
     }
 
-    /// The time that the upstream's own limit gives an attempt, in ms, if that is over
-    /// before the call's.
-    fn own_total_ms(&self) -> Option<u64> {
-        let total_ms = self.world.config.patience(self.upstream).total_ms;
-        total_ms.filter(|_| self.end() < self.deadline)
+    /// What is said of an answer that lasts longer than an attempt at its upstream may; an
+    /// error if it is the call that is over.
+    fn overdue(&self) -> Result<String, Error> {
+        let config = &self.world.config;
+        match config.patience(self.upstream).total_ms {
+            Some(ms) if self.end() < self.deadline => {
+                let setting = format!("upstreams.{}.total_timeout_ms", self.upstream().name);
+                let why = format!("the upstream took longer than {ms} ms (`{setting}`)");
+                Ok(why)
+            }
+            _ => Err(Error::overdue(config.limits.total_timeout_ms)),
+        }
     }
 
     /// Events through the watching hooks, and what they make of them onwards.
@@ -713,24 +720,13 @@ impl Source {
         }
     }
 
-    fn silent(&mut self, idle_ms: u64, sink: Sink<'_>) {
+    /// It has had its time, unless it said all but that it ends.
+    fn give_up(&mut self, why: &str, sink: Sink<'_>) {
         if self.decoder.is_finished() {
             self.finish(sink);
         } else {
             self.timed_out = true;
-            let why = format!("the upstream sent nothing for {idle_ms} ms");
-            self.decoder.abort(504, &why, sink);
-        }
-    }
-
-    fn overdue(&mut self, name: &str, total_ms: u64, sink: Sink<'_>) {
-        if self.decoder.is_finished() {
-            self.finish(sink);
-        } else {
-            self.timed_out = true;
-            let setting = format!("upstreams.{name}.total_timeout_ms");
-            let why = format!("the upstream took longer than {total_ms} ms (`{setting}`)");
-            self.decoder.abort(504, &why, sink);
+            self.decoder.abort(504, why, sink);
         }
     }
 }

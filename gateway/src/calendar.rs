@@ -42,10 +42,11 @@ impl fmt::Display for Day {
 }
 
 impl FromStr for Day {
-    type Err = time::error::Parse;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Date::parse(text, DAY).map(Self)
+    fn from_str(text: &str) -> Result<Self, String> {
+        let day = Date::parse(text, DAY).map(Self);
+        day.map_err(|_| "expected a day such as `2026-12-31`".into())
     }
 }
 

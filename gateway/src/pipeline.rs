@@ -735,12 +735,13 @@ impl<'w> Attempt<'w> {
         let Some(load) = load else { return act };
         let now = Instant::now();
         // What is wrong is the key, whatever the model.
-        if act.cool && matches!(failure, Failure::Status(401 | 402)) && self.endpoint.keys() > 1 {
-            let health = &self.world.health;
-            let (id, name) = (self.candidate.key_id, self.candidate.key_name());
-            health
-                .begin(id, &name, now)
-                .failed(Blow::Cools(asked), terms, now);
+        if act.cool
+            && matches!(failure, Failure::Status(401 | 402))
+            && let Some(id) = self.candidate.key_id
+        {
+            let name = self.candidate.key_name();
+            let load = self.world.health.begin(id, &name, now);
+            load.failed(Blow::Cools(asked), terms, now);
         }
         let cools = match failure {
             _ if act.cool => load.failed(Blow::Cools(asked), terms, now),

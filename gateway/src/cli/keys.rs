@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 
 pub use super::hook::Report;
@@ -42,7 +43,7 @@ pub enum Command {
         #[arg(long, value_name = "DAYS", default_value_t = 7)]
         keep_days: u32,
         /// The last day on which the new one is good (UTC); default: that of the key of now.
-        #[arg(long, value_name = "DAY", value_parser = day)]
+        #[arg(long, value_name = "DAY")]
         expires: Option<Day>,
     },
     /// Take a key out of `keys_file`; a running gateway refuses it at once.
@@ -67,8 +68,8 @@ pub struct Add {
     #[arg(long, value_delimiter = ',', value_name = "PATTERNS")]
     pub models: Vec<String>,
     /// Calls at once.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub calls_max: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub calls_max: Option<usize>,
     /// Calls within one minute.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub requests_per_minute: Option<u64>,
@@ -79,7 +80,7 @@ pub struct Add {
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
     /// The last day on which it is good (UTC), such as `2026-12-31`.
-    #[arg(long, value_name = "DAY", value_parser = day)]
+    #[arg(long, value_name = "DAY")]
     pub expires: Option<Day>,
     /// It may see `/admin` and `/metrics`, too.
     #[arg(long)]
@@ -109,8 +110,7 @@ impl Add {
         let key = new_key()?;
         let mut client = Client::named(&self.name, &key)?;
         client.models = self.models;
-        let size = |calls| usize::try_from(calls).unwrap_or(usize::MAX);
-        client.calls_max = self.calls_max.map(size);
+        client.calls_max = self.calls_max;
         client.requests_per_minute = self.requests_per_minute;
         client.tokens_per_minute = self.tokens_per_minute;
         client.budget = self.budget;
@@ -137,11 +137,6 @@ impl Add {
         let help = "The key, which is shown this once:".to_owned();
         Ok(Report::good(&[help, key, written, entry]))
     }
-}
-
-fn day(text: &str) -> Result<Day, String> {
-    let day = text.parse();
-    day.map_err(|_| "expected a day such as `2026-12-31`".into())
 }
 
 fn new_key() -> Result<String, String> {

@@ -502,11 +502,8 @@ fn previous(node: &Node<'_>) -> Option<Previous> {
 }
 
 fn day(node: &Node<'_>) -> Option<Day> {
-    let day = node.text()?.parse().ok();
-    if day.is_none() {
-        node.error("expected a day such as `2026-12-31`", None);
-    }
-    day
+    let day = node.text()?.parse();
+    day.map_err(|why: String| node.error(why, None)).ok()
 }
 
 fn parsed(hash: &str) -> Option<[u8; 32]> {

@@ -49,8 +49,8 @@ pub(super) struct Candidate<'w> {
     /// Position among the upstream's keys.
     pub(super) key: usize,
     pub(super) id: TargetId,
-    /// That of its key, with any model.
-    pub(super) key_id: TargetId,
+    /// That of its key, with any model; none if its upstream has no other.
+    pub(super) key_id: Option<TargetId>,
     /// `upstream/model`, or `upstream#2/model` with one of several keys.
     pub(super) name: String,
     /// Most tokens of an answer.
@@ -309,10 +309,11 @@ impl<'w> Plan<'w> {
         let candidate = |key: usize| {
             let secret = upstream.api_keys.get(key).map_or("", |key| key.expose());
             let id = self.id(&target, secret.as_bytes());
-            let key_id = TargetId::new(&upstream.base_url, secret.as_bytes(), ANY_MODEL);
+            let key_id = (count > 1)
+                .then(|| TargetId::new(&upstream.base_url, secret.as_bytes(), ANY_MODEL));
             let health = &self.world.health;
             let mut standing = health.standing(id, now);
-            standing.is_cooling |= health.standing(key_id, now).is_cooling;
+            standing.is_cooling |= key_id.is_some_and(|id| health.standing(id, now).is_cooling);
             let number = match count {
                 1 => String::new(),
                 _ => format!("#{}", key + 1),

@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::config::{Client, Found, is_loopback};
+use crate::calendar::Day;
+use crate::config::{Client, is_loopback};
 use crate::error::Error;
 
 use super::reply;
@@ -42,8 +43,10 @@ pub(super) async fn check(
     let config = &world.config;
     let key = shown(headers).find_map(|shown| config.keys.find(shown));
     let client = key.map(|key| key.client);
-    let now = SystemTime::now();
-    let expired = key.filter(|key| key.expires.is_some_and(|day| day.is_over(now)));
+    let expired = key.and_then(|key| {
+        let is_over = |day: &Day| day.is_over(SystemTime::now());
+        Some((key.client, key.expires.filter(is_over)?))
+    });
     let is_local = state.listen.ip().is_loopback();
     let denied = if is_from_a_page(headers) {
         Some(Error::client(403, "requests from web pages are not served"))
@@ -54,11 +57,7 @@ pub(super) async fn check(
         ))
     } else if client.is_none() && !(is_local && config.keys.is_open()) {
         Some(Error::unauthorised())
-    } else if let Some(Found {
-        client,
-        expires: Some(day),
-    }) = expired
-    {
+    } else if let Some((client, day)) = expired {
         Some(Error::expired(&client.name, day))
     } else if client.is_some_and(|client| !client.is_admin) && is_of_operators(request.uri()) {
         Some(Error::client(

@@ -24,14 +24,14 @@ const LANES_MAX: usize = 32;
 pub(super) struct Lanes {
     build: Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>,
     lanes: [Lane; LANES_MAX],
+    /// Connections that were ever begun, in any lane.
+    connections: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
 struct Lane {
     client: OnceLock<reqwest::Client>,
     running: Arc<AtomicUsize>,
-    /// Connections that were ever begun.
-    connections: Arc<AtomicUsize>,
 }
 
 /// A request's place in a lane, until it is dropped.
@@ -50,18 +50,35 @@ impl Lanes {
     pub(super) fn new(
         build: Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>,
     ) -> reqwest::Result<Self> {
-        let lanes = <[Lane; LANES_MAX]>::default();
-        let first = lanes[0].build(build())?;
-        let _ = lanes[0].client.set(first);
-        Ok(Self { build, lanes })
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = connections.clone();
+        let build = move || {
+            let counted = counted.clone();
+            build().connector_layer(MapRequestLayer::new(move |to| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                to
+            }))
+        };
+        let first = Lane {
+            client: build().build()?.into(),
+            ..Lane::default()
+        };
+        let mut lanes = <[Lane; LANES_MAX]>::default();
+        lanes[0] = first;
+        Ok(Self {
+            build: Box::new(build),
+            lanes,
+            connections,
+        })
     }
 
     /// A place in the first lane that has one; if none has, in the last.
     pub(super) fn enter(&self) -> (&reqwest::Client, Place) {
-        let (mut at, mut place) = (0, self.lanes[0].enter());
+        let enter = |at: usize| self.lanes[at].enter(&self.connections);
+        let (mut at, mut place) = (0, enter(0));
         while place.is_beyond() && at + 1 < LANES_MAX {
             at += 1;
-            place = self.lanes[at].enter();
+            place = enter(at);
         }
         (self.client(at), place)
     }
@@ -73,29 +90,19 @@ impl Lanes {
             let first = self.lanes[0].client.get();
             first.expect("`new` opened it").clone()
         };
-        let lane = &self.lanes[at];
-        let open = || lane.build((self.build)()).unwrap_or_else(|_| first());
-        lane.client.get_or_init(open)
+        let open = || (self.build)().build().unwrap_or_else(|_| first());
+        self.lanes[at].client.get_or_init(open)
     }
 }
 
 impl Lane {
-    fn build(&self, builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
-        let connections = self.connections.clone();
-        let counting = MapRequestLayer::new(move |to| {
-            connections.fetch_add(1, Ordering::Relaxed);
-            to
-        });
-        builder.connector_layer(counting).build()
-    }
-
-    fn enter(&self) -> Place {
+    fn enter(&self, connections: &Arc<AtomicUsize>) -> Place {
         let before = self.running.fetch_add(1, Ordering::Relaxed);
         Place {
             running: self.running.clone(),
             before,
-            connections: self.connections.clone(),
-            connections_before: self.connections.load(Ordering::Relaxed),
+            connections: connections.clone(),
+            connections_before: connections.load(Ordering::Relaxed),
         }
     }
 }
